@@ -1,0 +1,1 @@
+"""A file for each module: no sockets, no sleeping, no mocks of our own code."""
