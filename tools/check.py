@@ -1,8 +1,9 @@
-"""``make check``: runs every gate, goes on after one that fails, and says in one table what happened.
+"""``make check``: runs every gate, goes on after one that fails, and shows in one table what ran.
 
-The last line counts the tests, ``N passed, N failed, N skipped``; the exit status is 1 if anything failed.
+The last line counts the tests, ``N passed, N failed, N skipped``; exit status 1 if anything failed.
 """
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 BIN = Path(sys.executable).parent
-PYTEST = (sys.executable, "-m", "pytest", "--quiet", "--color=yes")
+PYTEST = (sys.executable, "-m", "pytest", "--quiet")
 MEASURED = ("--cov", "--cov-report=", "--cov-fail-under=0")  # the gate is a step of its own
 
 Result = Literal["passed", "failed", "skipped"]
@@ -112,21 +113,23 @@ def run(step: Step, console: Console) -> Outcome:
 
 
 def _wait(command: Sequence[str]) -> int:
-    """Wait for a command; when we are interrupted, let it clean up before we go."""
+    """Wait for a command; when we are told to stop, let it clean up before we go."""
     with subprocess.Popen(command) as process:
         try:
             return process.wait()
-        except BaseException:
-            process.terminate()
+        except (
+            SystemExit
+        ):  # a terminal's Ctrl-C reaches the command by itself, a signal to us does not
+            process.send_signal(signal.SIGINT)
             raise
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:
     """Print the table."""
-    table = Table(box=box.SIMPLE_HEAD, title="what ran", title_justify="left")
+    table = Table("step", "result", box=box.SIMPLE_HEAD)
     for column in ("passed", "failed", "skipped", "seconds"):
         table.add_column(column, justify="right")
-    table.columns[:0] = [table.columns[0].__class__(header=name) for name in ("step", "result")]
+    table.add_column("why")
     for outcome in outcomes:
         table.add_row(*_row(outcome))
     console.print(table)
@@ -167,8 +170,16 @@ def check(steps: Sequence[Step], console: Console) -> int:
 
 
 def main() -> int:
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    return check(STEPS, console)
+    """Run all gates; a termination signal stops the running one in order."""
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        return check(STEPS, Console(width=None if sys.stdout.isatty() else 120))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _exit(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":
