@@ -1,0 +1,140 @@
+"""AdmissionReview bytes in, AdmissionReview bytes out.
+
+The one place that knows the protocol's shape (``k8s.io/api/admission/v1``). It answers only
+``allowed: true``: a failure of ours is an exception, which the caller turns into an HTTP error, so
+that the API server's failurePolicy decides and never a bug.
+"""
+
+from binascii import b2a_base64
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw, Struct
+
+from webhook.errors import ReviewError, UnknownNamespaceError
+from webhook.mutate import UNTOUCHED, Mutation, is_exempt, mutate_pod
+from webhook.operations import encode
+from webhook.pod import Pod
+from webhook.state import Snapshot
+
+_VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
+
+
+class _Kind(Struct, gc=False):
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class _Request(Struct, rename="camel", gc=False):
+    uid: str
+    kind: _Kind
+    operation: str
+    object: Raw = Raw(b"null")
+    namespace: str | None = None
+    sub_resource: str | None = None
+
+
+class _Review(Struct, rename="camel", gc=False):
+    api_version: str
+    kind: str
+    request: _Request
+
+
+_decode_review = msgspec.json.Decoder(_Review).decode
+_decode_pod = msgspec.json.Decoder(Pod).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The AdmissionReview to send with status 200, and what was decided.
+
+    ``mutation`` is None for what is not the creation of a Pod; ``name`` is the Pod's, or its
+    generateName.
+    """
+
+    body: bytes
+    uid: str
+    namespace: str
+    name: str
+    mutation: Mutation | None
+
+
+def review(body: bytes, snapshot: Snapshot) -> Answer:
+    """Answer one AdmissionReview.
+
+    Raises:
+        ReviewError: the body is not an AdmissionReview that can be answered.
+        UnknownNamespaceError: the labels of the Pod's namespace are needed and not known.
+    """
+    received = _decoded(body)
+    request = received.request
+    namespace = request.namespace or ""
+    if not _creates_pod(request):
+        return Answer(_encoded(received, UNTOUCHED), request.uid, namespace, "", None)
+    try:
+        pod = _decode_pod(request.object)
+        namespace = namespace or pod.metadata.namespace or ""
+        mutation = _decide(pod, namespace, snapshot)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ReviewError(f"request.object: {_told(error)}; send the Pod as JSON") from None
+    name = pod.metadata.name or pod.metadata.generate_name or ""
+    return Answer(_encoded(received, mutation), request.uid, namespace, name, mutation)
+
+
+def _decoded(body: bytes) -> _Review:
+    try:
+        received = _decode_review(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ReviewError(f"body: {_told(error)}; send an AdmissionReview as JSON") from None
+    if received.api_version not in _VERSIONS or received.kind != "AdmissionReview":
+        raise ReviewError(
+            f"apiVersion, kind: not an AdmissionReview of {' or '.join(_VERSIONS)}; send one"
+        )
+    if not received.request.uid:
+        raise ReviewError("request.uid: empty; send the uid to answer with")
+    return received
+
+
+def _told(error: Exception) -> str:
+    """Say what a decoder found, without what the sender wrote."""
+    if isinstance(error, msgspec.ValidationError):
+        return str(error).replace("`", '"')
+    return "nested too deep" if isinstance(error, RecursionError) else "malformed JSON"
+
+
+def _creates_pod(request: _Request) -> bool:
+    kind = request.kind
+    return (
+        request.operation == "CREATE"
+        and kind.kind == "Pod"
+        and not kind.group
+        and not request.sub_resource
+    )
+
+
+def _decide(pod: Pod, namespace: str, snapshot: Snapshot) -> Mutation:
+    if namespace in snapshot.excluded_namespaces or is_exempt(pod) or not snapshot.profile.rules:
+        return UNTOUCHED
+    if not namespace:
+        raise ReviewError("request.namespace: missing; a Pod is created in a namespace")
+    labels = snapshot.namespaces.get(namespace)
+    if labels is None:
+        raise UnknownNamespaceError(namespace)
+    return mutate_pod(pod, labels, snapshot.profile)
+
+
+def _encoded(received: _Review, mutation: Mutation) -> bytes:
+    parts = [
+        b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":%b,"allowed":true'
+        % (received.api_version.encode(), encode(received.request.uid))
+    ]
+    if mutation.operations:
+        patch = b2a_base64(mutation.patch, newline=False)
+        parts.append(b',"patchType":"JSONPatch","patch":"%b"' % patch)
+    if mutation.audit:
+        parts.append(b',"auditAnnotations":%b' % mutation.audit)
+    if mutation.warnings:
+        parts.append(b',"warnings":%b' % encode(mutation.warnings))
+    parts.append(b"}}")
+    return b"".join(parts)

@@ -1,0 +1,183 @@
+"""One item of ``selectors``: read, checked and compiled into an immutable rule."""
+
+from dataclasses import dataclass, field
+
+from webhook import vci
+from webhook.effect import Effect, read_effect
+from webhook.labels import OPERATORS, Requirement, Selector, key_problem, value_problem
+from webhook.place import Place, quoted
+
+PLACEMENTS = ("enforce", "prefer", "overflow", "allow", "off")
+ALIASES = {  # the names that the sister products use
+    "virtualNodeOnly": "enforce",
+    "normalNodePrefer": "overflow",
+    "fair": "allow",
+    "normalNodeOnly": "off",
+}
+_FIELDS = (
+    "name",
+    "priority",
+    "namespaceSelector",
+    "objectSelector",
+    "matchAll",
+    "placement",
+    "effect",
+    "onConflict",
+    "onIncompatible",
+    "final",
+    "mode",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that can be evaluated: nothing in it needs parsing any more."""
+
+    name: str
+    path: str
+    priority: int = 0
+    namespace_selector: Selector = field(default_factory=Selector)
+    object_selector: Selector = field(default_factory=Selector)
+    placement: str | None = None
+    effect: Effect = field(default_factory=Effect)
+    override: bool = False
+    place_incompatible: bool = False
+    final: bool = False
+    shadow: bool = False
+
+    @property
+    def ends(self) -> bool:
+        """Whether no later rule is evaluated after this one matched."""
+        return self.final or self.placement == "off"
+
+
+def read_rule(place: Place, virtual_node_key: str) -> Rule | None:
+    """Read one rule; None when anything in it is an error: half a rule is not the rule meant."""
+    before = place.report.errors()
+    if not isinstance(place.node.value, dict):
+        place.error("a rule is a mapping with at least a name; write one")
+        return None
+    fields = place.known_fields(_FIELDS)
+    name = _name(place, fields)
+    effect, burst = (
+        read_effect(fields["effect"], virtual_node_key) if "effect" in fields else (Effect(), None)
+    )
+    rule = Rule(
+        name=name,
+        path=place.path,
+        priority=_integer(fields, "priority"),
+        namespace_selector=_selector(fields, "namespaceSelector"),
+        object_selector=_selector(fields, "objectSelector"),
+        placement=_placement(fields, burst),
+        effect=effect,
+        override=_choice(fields, "onConflict", "keep", "override"),
+        place_incompatible=_choice(fields, "onIncompatible", "skip", "place"),
+        final=_boolean(fields, "final"),
+        shadow=_choice(fields, "mode", "active", "shadow"),
+    )
+    _check_scope(place, fields, rule)
+    if rule.placement == "off" and effect != Effect():
+        fields["effect"].error('"off" ends the evaluation and injects nothing; remove the effect')
+    return rule if place.report.errors() == before else None
+
+
+def _name(place: Place, fields: dict[str, Place]) -> str:
+    if "name" not in fields:
+        place.error("no name; add one, it is what a Pod's trace and the metrics show")
+        return ""
+    name = fields["name"].string()
+    if name is not None and (not name or value_problem(name)):
+        fields["name"].error(
+            f"{quoted(name)} is not 1 to 63 of A-Z, a-z, 0-9, '-', '_', '.', beginning and ending "
+            "with a letter or digit"
+        )
+    return name or ""
+
+
+def _integer(fields: dict[str, Place], name: str) -> int:
+    return (fields[name].integer() if name in fields else None) or 0
+
+
+def _boolean(fields: dict[str, Place], name: str) -> bool:
+    return bool(fields[name].boolean()) if name in fields else False
+
+
+def _choice(fields: dict[str, Place], name: str, default: str, other: str) -> bool:
+    """Tell whether the field says ``other``."""
+    return name in fields and fields[name].choice((default, other)) == other
+
+
+def _placement(fields: dict[str, Place], burst: str | None) -> str | None:
+    placement = _written_placement(fields["placement"]) if "placement" in fields else None
+    if burst is None:
+        return placement
+    place = fields["effect"].fields()["annotations"].fields()[vci.BURST]
+    if burst != "enforce":
+        place.error(f'{quoted(burst)}: the only value with a meaning is "enforce"; use placement')
+    elif "placement" in fields and placement != "enforce":
+        place.error(f"contradicts placement {quoted(placement)}; remove the annotation")
+    elif "placement" not in fields:
+        place.warning("taken as placement: enforce; write that instead")
+    return "enforce"
+
+
+def _written_placement(place: Place) -> str | None:
+    if place.node.value is False:  # YAML reads an unquoted off as false
+        return "off"
+    text = place.string()
+    if text in ALIASES:
+        place.warning(f"{quoted(text)} is an alias; the name here is {quoted(ALIASES[text])}")
+        return ALIASES[text]
+    return place.choice(PLACEMENTS) if text is not None else None
+
+
+def _selector(fields: dict[str, Place], name: str) -> Selector:
+    """Compile a LabelSelector; an absent or null one does not constrain."""
+    if name not in fields:
+        return Selector()
+    parts = fields[name].known_fields(("matchLabels", "matchExpressions"))
+    found = []
+    if "matchLabels" in parts:
+        for key, (value, place) in parts["matchLabels"].string_map().items():
+            if problem := key_problem(key) or value_problem(value):
+                place.error(problem)
+            found.append(Requirement(key, "In", frozenset({value})))
+    if "matchExpressions" in parts:
+        found += [_requirement(item) for item in parts["matchExpressions"].items()]
+    selector = Selector(tuple(found))
+    if contradiction := selector.contradiction():
+        fields[name].warning(
+            f"no object can meet all conditions on {quoted(contradiction)}; the rule never matches"
+        )
+    return selector
+
+
+def _requirement(place: Place) -> Requirement:
+    fields = place.known_fields(("key", "operator", "values"))
+    for name in ("key", "operator"):
+        if name not in fields:
+            place.error(f"no {name}; add it")
+    key = (fields["key"].string() if "key" in fields else None) or ""
+    if "key" in fields and (problem := key_problem(key)):
+        fields["key"].error(problem)
+    operator = fields["operator"].choice(OPERATORS) if "operator" in fields else None
+    values = fields["values"].strings() if "values" in fields else []
+    for value in values:
+        if problem := value_problem(value):
+            fields["values"].error(f"{quoted(value)}: {problem}")
+    if operator in ("In", "NotIn") and not values:
+        place.error(f"{operator} needs at least one value; add it")
+    if operator in ("Exists", "DoesNotExist") and values:
+        place.error(f"{operator} takes no values; remove them")
+    return Requirement(key, operator or "Exists", frozenset(values))
+
+
+def _check_scope(place: Place, fields: dict[str, Place], rule: Rule) -> None:
+    """Refuse a rule for every Pod of the cluster unless it says that it means it."""
+    match_all = _boolean(fields, "matchAll")
+    constrained = rule.namespace_selector.requirements or rule.object_selector.requirements
+    if not constrained and not match_all:
+        place.error(
+            "neither selector constrains anything, so it would match every Pod; "
+            "add a selector, or matchAll: true if that is meant"
+        )
