@@ -1,0 +1,38 @@
+"""What the process was told: one frozen value, made of flags and ``VCI_WEBHOOK_…`` variables."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENT_PREFIX = "VCI_WEBHOOK_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of ``vci-webhook serve``; each field is the flag of the same name."""
+
+    profile: Path
+    namespaces: Path
+    tls_dir: Path
+    host: str = "127.0.0.1"  # loopback: a server that anybody may ask is something one asks for
+    port: int = 8443
+    management_port: int = 8080
+    profile_name: str = "vci-profile"
+    profile_namespace: str = "kube-system"
+    own_namespace: str = "vci-webhook"
+    drain_seconds: float = 15.0  # endpoints are removed within seconds; API servers then re-dial
+    log_format: str | None = None
+
+
+def flag(field: str) -> str:
+    """Name a setting as ``--help`` does: ``--tls-dir``."""
+    return "--" + field.replace("_", "-")
+
+
+def variable(field: str) -> str:
+    """Name a setting's environment variable: ``VCI_WEBHOOK_TLS_DIR``."""
+    return ENVIRONMENT_PREFIX + field.upper()
+
+
+def both(field: str) -> str:
+    """Name a setting in an error, where either of the two may have been used."""
+    return f"{flag(field)} ({variable(field)})"
