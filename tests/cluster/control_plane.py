@@ -1,0 +1,254 @@
+"""A control plane on loopback: etcd, API server, scheduler, controller manager, Argo's controller.
+
+No kubelet and no containers: nodes are plain objects, and ``kubelet.Kubelet`` completes their Pods.
+"""
+
+import json
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from tests.cluster import binaries, pki
+from tests.cluster.client import ApiError, Client, Object, read_manifests
+from tests.cluster.kubelet import Kubelet
+from tests.cluster.process import free_port, running, wait_until_ready
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ORDINARY_NODE = "node1-cn-beijing-a"
+VIRTUAL_NODE = "vci-node1-cn-beijing-a"
+VIRTUAL_NODE_LABELS = {"type": "virtual-kubelet"}
+VIRTUAL_NODE_TAINT = {
+    "key": "vci.vke.volcengine.com/node-type",
+    "value": "vci",
+    "effect": "NoSchedule",
+}
+ARGO_NAMESPACE = "argo"
+ARGO_USER = f"system:serviceaccount:{ARGO_NAMESPACE}:argo"
+ARGO_GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{ARGO_NAMESPACE}")
+
+
+@dataclass(slots=True)
+class ControlPlane:
+    """A running control plane and what is needed to use it."""
+
+    folder: Path
+    programs: binaries.Binaries
+    authority: pki.Authority
+    port: int = field(default_factory=free_port)
+    requeue_seconds: int = 1
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "admin.kubeconfig"
+
+    def client(self, pair: pki.Pair) -> Client:
+        """Return a client that is the user of a certificate."""
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        context.load_cert_chain(pair.certificate, pair.key)
+        return Client("127.0.0.1", self.port, context)
+
+    def kubectl(self, *arguments: str, manifest: Object | None = None) -> str:
+        """Run kubectl as an administrator and return what it prints."""
+        done = subprocess.run(
+            [self.programs["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments],
+            input=json.dumps(manifest) if manifest else None,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    def write_kubeconfig(self, name: str, user: str, *groups: str) -> pki.Pair:
+        """Issue a user's certificate and write ``NAME.kubeconfig`` for it."""
+        pair = self.authority.issue_client(name, user, groups)
+        cluster = {
+            "server": f"https://127.0.0.1:{self.port}",
+            "certificate-authority": str(self.authority.certificate),
+        }
+        credentials = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "here", "cluster": cluster}],
+            "users": [{"name": name, "user": credentials}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": name}}],
+            "current-context": "here",
+        }
+        (self.folder / f"{name}.kubeconfig").write_text(yaml.safe_dump(config), "utf-8")
+        return pair
+
+    def run(self, name: str, *flags: str, **environment: str) -> "_Program":
+        """Prepare one of its programs, with the kubeconfig of its name where there is one."""
+        kubeconfig = self.folder / f"{name}.kubeconfig"
+        given = (f"--kubeconfig={kubeconfig}",) if kubeconfig.exists() else ()
+        command = (str(self.programs[name]), *given, *flags)
+        return _Program(command, self.logs / f"{name}.log", environment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    command: tuple[str, ...]
+    log: Path
+    environment: dict[str, str]
+
+
+@dataclass(slots=True)
+class Cluster:
+    """What a test uses: the control plane, an administrator's client, the kubelet."""
+
+    plane: ControlPlane
+    admin: Client
+    kubelet: Kubelet
+
+
+@contextmanager
+def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster]:
+    """Run a control plane with its two nodes and Argo until the block ends."""
+    (folder / "logs").mkdir(parents=True)
+    plane = ControlPlane(folder, programs, pki.Authority(folder))
+    with ExitStack() as stack:
+        admin = plane.client(plane.write_kubeconfig("admin", "admin", "system:masters"))
+        program, process = _start_api_server(plane, stack)
+        wait_until_ready(process, program.log, lambda: _is_ready(admin))
+        _start_controllers(plane, stack)
+        _create_nodes(admin)
+        _start_argo(plane, admin, stack)
+        kubelet = stack.enter_context(Kubelet(admin).running())
+        yield Cluster(plane, admin, kubelet)
+
+
+def _start(stack: ExitStack, program: _Program) -> subprocess.Popen[bytes]:
+    return stack.enter_context(running(program.command, program.log, program.environment))
+
+
+def _start_api_server(
+    plane: ControlPlane, stack: ExitStack
+) -> tuple[_Program, subprocess.Popen[bytes]]:
+    clients, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    _start(stack, plane.run("etcd", *_etcd_flags(plane, clients, peers)))
+    serving = plane.authority.issue_serving("kube-apiserver")
+    private, public = pki.write_signing_pair(plane.folder)
+    flags = {
+        "etcd-servers": clients,
+        "bind-address": "127.0.0.1",
+        "advertise-address": "127.0.0.1",
+        "endpoint-reconciler-type": "none",
+        "secure-port": plane.port,
+        "tls-cert-file": serving.certificate,
+        "tls-private-key-file": serving.key,
+        "client-ca-file": plane.authority.certificate,
+        "authorization-mode": "RBAC",
+        "allow-privileged": "true",
+        "service-cluster-ip-range": "10.0.0.0/24",
+        "service-account-issuer": "https://kubernetes.default.svc",
+        "service-account-key-file": public,
+        "service-account-signing-key-file": private,
+        "profiling": "false",
+    }
+    program = plane.run("kube-apiserver", *_flags(flags))
+    return program, _start(stack, program)
+
+
+def _etcd_flags(plane: ControlPlane, clients: str, peers: str) -> tuple[str, ...]:
+    addresses = {
+        "data-dir": plane.folder / "etcd",
+        "listen-client-urls": clients,
+        "advertise-client-urls": clients,
+        "listen-peer-urls": peers,
+        "initial-advertise-peer-urls": peers,
+        "initial-cluster": f"default={peers}",
+        "log-level": "warn",
+    }
+    return (*_flags(addresses), "--unsafe-no-fsync")
+
+
+def _start_controllers(plane: ControlPlane, stack: ExitStack) -> None:
+    for name in ("kube-scheduler", "kube-controller-manager"):
+        plane.write_kubeconfig(name, f"system:{name}")
+    _start(stack, plane.run("kube-scheduler", "--secure-port=0", "--leader-elect=false"))
+    flags = {
+        "secure-port": 0,
+        "leader-elect": "false",
+        # nobody renews the nodes' leases, and that controller would taint them "unreachable"
+        "controllers": "*,-node-lifecycle-controller",
+        "use-service-account-credentials": "true",
+        "service-account-private-key-file": plane.folder / "service-account.key",
+        "root-ca-file": plane.authority.certificate,
+    }
+    _start(stack, plane.run("kube-controller-manager", *_flags(flags)))
+
+
+def _create_nodes(admin: Client) -> None:
+    _create_node(admin, ORDINARY_NODE, {"type": "ecs"}, [], {"cpu": "64", "memory": "256Gi"})
+    size = {"cpu": "10k", "memory": "64Ti"}
+    _create_node(admin, VIRTUAL_NODE, VIRTUAL_NODE_LABELS, [VIRTUAL_NODE_TAINT], size)
+
+
+def _create_node(
+    admin: Client, name: str, labels: dict[str, str], taints: list[Object], size: Object
+) -> None:
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **labels}
+    metadata = {"name": name, "labels": labels}
+    admin.create({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
+    capacity = {"pods": "5000", "ephemeral-storage": "1Ti", **size}
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
+    status = {"capacity": capacity, "allocatable": capacity, "conditions": [ready]}
+    admin.patch("Node", name, "", {"status": status}, "/status")
+    # admission gave the new node the taint "not-ready", which nobody here would take away
+    admin.patch("Node", name, "", {"spec": {"taints": taints}})
+
+
+def _start_argo(plane: ControlPlane, admin: Client, stack: ExitStack) -> None:
+    _install_argo(plane, admin)
+    plane.write_kubeconfig("workflow-controller", ARGO_USER, *ARGO_GROUPS)
+    program = plane.run(
+        "workflow-controller",
+        f"--namespace={ARGO_NAMESPACE}",
+        "--qps=100",
+        "--burst=200",
+        LEADER_ELECTION_DISABLE="true",
+        DEFAULT_REQUEUE_TIME=f"{plane.requeue_seconds}s",
+    )
+    _start(stack, program)
+
+
+def _install_argo(plane: ControlPlane, admin: Client) -> None:
+    for manifest in read_manifests(*sorted(plane.programs["argo-crds"].glob("argoproj.io_*.yaml"))):
+        admin.apply(manifest)
+    admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO_NAMESPACE}})
+    for manifest in read_manifests(EXAMPLES / "workflow-controller-configmap.yaml"):
+        manifest["data"]["metricsConfig"] = "{enabled: false}"  # a fixed port, and nobody reads it
+        admin.apply(manifest)
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    admin.apply(
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "argo"},
+            "roleRef": role,
+            "subjects": [
+                {"kind": "ServiceAccount", "name": "argo", "namespace": ARGO_NAMESPACE},
+            ],
+        }
+    )
+
+
+def _flags(values: dict[str, object]) -> tuple[str, ...]:
+    return tuple(f"--{name}={value}" for name, value in values.items())
+
+
+def _is_ready(admin: Client) -> bool:
+    try:
+        return admin.send("GET", "/readyz") == b"ok"
+    except (OSError, ApiError):
+        return False
