@@ -3,6 +3,7 @@
 The last line counts the tests, ``N passed, N failed, N skipped``; exit status 1 if anything failed.
 """
 
+import re
 import signal
 import subprocess
 import sys
@@ -80,11 +81,18 @@ def tally(junit: str) -> Tally:
             counts["failed"] += 1
         elif (skip := case.find("skipped")) is not None:
             counts["skipped"] += 1
-            reasons[skip.get("message") or "no reason given"] += 1
+            reasons[_reason(skip)] += 1
         else:
             counts["passed"] += 1
     ordered = tuple(f"{count} x {reason}" for reason, count in reasons.most_common())
     return Tally(counts["passed"], counts["failed"], counts["skipped"], ordered)
+
+
+def _reason(skip: ET.Element) -> str:
+    """Return why, also for a whole module, of which pytest hides the reason in the text."""
+    whole_module = re.search(r"""['"]Skipped: (.*)['"]\)""", skip.text or "")
+    reason = whole_module.group(1) if whole_module else skip.get("message")
+    return reason or "no reason given"
 
 
 def judge(step: Step, status: int, counted: Tally | None) -> tuple[Result, str]:
