@@ -77,7 +77,7 @@ class TestPlacement:
         assert result["metadata"]["annotations"].keys() == {vci.APPLIED}
 
     def test_off_places_nothing(self) -> None:
-        """Off leaves a Pod as it is when no earlier rule has an effect; no cluster-wide key acts."""
+        """Off leaves a Pod as it is when no earlier rule has an effect; cluster-wide keys rest."""
         profile = make_profile({"placement": "off"}, preferredSubnetIds="subnet-a")
 
         assert place(make_pod(), profile) == make_pod()
