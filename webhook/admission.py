@@ -76,7 +76,7 @@ def review(body: bytes, snapshot: Snapshot) -> Answer:
         pod = _decode_pod(request.object)
         namespace = namespace or pod.metadata.namespace or ""
         mutation = _decide(pod, namespace, snapshot)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReviewError(f"request.object: {_told(error)}; send the Pod as JSON") from None
     name = pod.metadata.name or pod.metadata.generate_name or ""
     return Answer(_encoded(received, mutation), request.uid, namespace, name, mutation)

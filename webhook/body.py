@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope
 # Pod, the object once and its envelope, stays below.
 BODY_LIMIT = 4 * 1024 * 1024
 DISCARD_LIMIT = 4 * 1024 * 1024
-DISCARD_SECONDS = 2.0
+DISCARD_SECONDS = 1.0
 
 
 class ClientDisconnectedError(Exception):
@@ -54,6 +54,8 @@ def check_headers(scope: Scope) -> None:
             "content-encoding is not identity; send the body uncompressed",
             body_pending=_has_body(headers),
         )
+    if b"upgrade" in headers:  # the parser takes the body for the other protocol's
+        raise RequestRefusedError(HTTPStatus.BAD_REQUEST, "no upgrade is offered; leave it out")
     if int(headers.get(b"content-length", b"0")) > BODY_LIMIT:
         raise _too_large()
 

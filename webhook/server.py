@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from webhook.app import MUTATE_PATH, create_app, create_management_app
 from webhook.errors import SettingsError
 from webhook.log import fields
+from webhook.protocol import ConnectionProtocol
 from webhook.settings import both
 from webhook.state import State
 
@@ -61,7 +62,7 @@ def uvicorn_config(app: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Conf
     """Give the one configuration of every port."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=ConnectionProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

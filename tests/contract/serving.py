@@ -1,0 +1,193 @@
+"""Starts what is tested: the command as a process, or its server in a thread of the tests."""
+
+import asyncio
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from tests.contract.client import Connection, Response, trusting
+from webhook.server import WebhookServer, bind
+from webhook.state import Snapshot, State
+from webhook.tls import load_serving_context
+
+DEADLINE_SECONDS = 20.0
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll a condition; fail with what was waited for."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a server is started on."""
+
+    profile: Path
+    namespaces: Path
+    tls_dir: Path
+
+    @property
+    def ca(self) -> Path:
+        """The CA that a client trusts."""
+        return self.tls_dir / "ca.crt"
+
+    def flags(self) -> list[str]:
+        """Name the files as ``serve`` wants them."""
+        return [
+            f"--profile={self.profile}",
+            f"--namespaces={self.namespaces}",
+            f"--tls-dir={self.tls_dir}",
+        ]
+
+
+def command(*arguments: str) -> list[str]:
+    """Make the command line of ``vci-webhook`` under this interpreter."""
+    return [sys.executable, "-m", "webhook", *arguments]
+
+
+def run_command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run ``vci-webhook`` to its end."""
+    return subprocess.run(
+        command(*arguments),
+        env=_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+
+
+def _environment(**extra: str) -> dict[str, str]:
+    """Give our environment without any setting of the webhook's, and with these."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("VCI_WEBHOOK")}
+    return {**ours, **extra}
+
+
+@dataclass
+class ServeProcess:
+    """A running ``vci-webhook serve``, and what it has logged so far."""
+
+    process: "subprocess.Popen[bytes]"
+    log_file: Path
+    ca: Path
+    url: str = ""
+    probe_url: str = ""
+
+    @property
+    def log(self) -> str:
+        """Everything on stderr."""
+        return self.log_file.read_text()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The log, record by record."""
+        return [json.loads(line) for line in self.log.splitlines()]
+
+    def url_of(self, message: str) -> str:
+        """Give the URL of a record, empty while there is none."""
+        if not self.log.endswith("\n"):  # a line that is being written
+            return ""
+        return next((r["url"] for r in self.records if r["message"] == message), "")
+
+    def wait_until_serving(self) -> None:
+        """Wait for both addresses."""
+        wait_until(lambda: bool(self.url_of("listening for probes")), f"a start; log: {self.log}")
+        self.url = self.url_of("listening for reviews")
+        self.probe_url = self.url_of("listening for probes")
+
+    def connect(self, *alpn: str) -> Connection:
+        """Open a TLS connection to the port for reviews."""
+        return Connection(self.url, trusting(self.ca, *alpn))
+
+    def post(self, body: bytes) -> Response:
+        """Send one review on a connection of its own."""
+        with self.connect() as connection:
+            return connection.post(body)
+
+    def probe(self, path: str) -> Response:
+        """Ask the management port."""
+        with Connection(self.probe_url) as connection:
+            return connection.request("GET", path)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end, and give the exit status."""
+        return self.process.wait(DEADLINE_SECONDS)
+
+
+@contextmanager
+def serve_process(files: Files, log_file: Path, *flags: str) -> Iterator[ServeProcess]:
+    """Run ``vci-webhook serve`` on free ports; it is gone afterwards, however the test ended."""
+    arguments = ["--port=0", "--management-port=0", "--log-format=json", *flags]
+    with log_file.open("wb") as stderr:
+        process = subprocess.Popen(
+            command("serve", *files.flags(), *arguments), env=_environment(), stderr=stderr
+        )
+        try:
+            server = ServeProcess(process, log_file, files.ca)
+            server.wait_until_serving()
+            yield server
+        finally:
+            process.kill()
+            process.wait()
+
+
+@dataclass
+class ServerThread:
+    """The server in a thread: real sockets and TLS, and a state that the test replaces."""
+
+    state: State
+    ca: Path
+    url: str = ""
+    _loop: asyncio.AbstractEventLoop = field(default_factory=uvloop.new_event_loop)
+
+    def connect(self) -> Connection:
+        """Open a TLS connection to the port for reviews."""
+        return Connection(self.url, trusting(self.ca))
+
+    @contextmanager
+    def running(self, context: ssl.SSLContext) -> Iterator["ServerThread"]:
+        """Serve until the block ends."""
+        with bind("127.0.0.1", 0, "port") as tls, bind("127.0.0.1", 0, "port") as management:
+            self.url = f"https://127.0.0.1:{tls.getsockname()[1]}/mutate"
+            server = WebhookServer(self.state, context, tls, management, drain_seconds=0)
+            thread = threading.Thread(target=self._run, args=(server,), name="webhook")
+            thread.start()
+            try:
+                yield self
+            finally:
+                self._loop.call_soon_threadsafe(server.stop)
+                thread.join()
+
+    def _run(self, server: WebhookServer) -> None:
+        """Be the thread."""
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(server.run())
+
+
+@contextmanager
+def serve_thread(tls_dir: Path) -> Iterator[ServerThread]:
+    """Run the server in a thread, on a snapshot that the test replaces."""
+    context = load_serving_context(tls_dir, "tests", datetime.now(UTC))
+    server = ServerThread(State(Snapshot()), tls_dir / "ca.crt")
+    with server.running(context):
+        yield server
