@@ -195,4 +195,4 @@ def _lock(progress: Progress) -> Iterator[None]:
 
 if __name__ == "__main__":
     for name, path in locate().items():
-        print(f"{name:24} {path}")  # noqa: T201 - a command prints
+        print(f"{name:24} {path}")

@@ -43,7 +43,7 @@ def run_inside(command: Sequence[str]) -> int | None:
     An interrupt or termination of this process reaches the command as an interrupt.
     """
     if why := why_impossible():
-        print(f"running in the open, without namespaces of our own: {why}", flush=True)  # noqa: T201
+        print(f"running in the open, without namespaces of our own: {why}", flush=True)
         return None
     environment = {**os.environ, INSIDE: "yes"}
     process = subprocess.Popen((*UNSHARE, *command), env=environment, process_group=0)

@@ -7,21 +7,20 @@ old; uids, times and the name of the token's volume differ from one recording to
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import session
 from tests.cluster.client import Object
+from tests.cluster.configuration import scripted_webhook
 from tests.cluster.control_plane import Cluster
 from tests.cluster.kubelet import Outcome
 from tests.cluster.process import eventually
-from tests.cluster.scripted import PROBE, ScriptedWebhook, configured, webhook_configuration
 from tests.cluster.workloads import (
     agent_workflow,
     bare_pod,
     example_workflow,
     finished_workflow,
-    prepare_namespace,
+    prepare_examples,
     step_of,
     workload,
 )
@@ -47,17 +46,17 @@ def main() -> int:
     RECORDED.mkdir(exist_ok=True)
     for name, body in sorted(recordings.items()):
         (RECORDED / f"{name}.json").write_bytes(body)
-    print(f"{len(recordings)} AdmissionReviews recorded in {RECORDED}")  # noqa: T201
+    print(f"{len(recordings)} AdmissionReviews recorded in {RECORDED}")
     return 0
 
 
 def _record(cluster: Cluster) -> Iterator[tuple[str, bytes]]:
-    prepare_namespace(cluster.admin)
+    prepare_examples(cluster.admin)
     for name in WORKFLOWS:
-        print(f"recording workflow {name}", flush=True)  # noqa: T201 - a command prints
+        print(f"recording workflow {name}", flush=True)
         yield from _record_workflow(cluster, name)
     for name, manifest in OTHERS:
-        print(f"recording {name}", flush=True)  # noqa: T201 - a command prints
+        print(f"recording {name}", flush=True)
         yield from _record_one(cluster, name, manifest)
 
 
@@ -65,7 +64,7 @@ def _record_workflow(cluster: Cluster, name: str) -> Iterator[tuple[str, bytes]]
     """Run a workflow under a fixed name, the third slice of it failing once."""
     workflow = example_workflow(name)
     workflow["metadata"] = {"name": name, "namespace": NAMESPACE}
-    with _recording(cluster) as webhook, cluster.kubelet.deciding(_fail_one_slice):
+    with scripted_webhook(cluster, NAMESPACE) as webhook, cluster.kubelet.deciding(_fail_one_slice):
         finished = finished_workflow(cluster.admin, cluster.admin.create(workflow))
     assert finished["status"]["phase"] == "Succeeded", finished["status"]
     for request in webhook.requests:
@@ -79,25 +78,10 @@ def _fail_one_slice(pod: Object) -> Outcome | None:
 
 
 def _record_one(cluster: Cluster, name: str, manifest: Object) -> Iterator[tuple[str, bytes]]:
-    with _recording(cluster) as webhook:
+    with scripted_webhook(cluster, NAMESPACE) as webhook:
         cluster.admin.create(manifest, NAMESPACE)
         eventually(lambda: webhook.requests, f"a Pod of {name}")
     yield name, webhook.requests[0].body
-
-
-@contextmanager
-def _recording(cluster: Cluster) -> Iterator[ScriptedWebhook]:
-    serving = cluster.plane.authority.issue_serving("recorder")
-    with ScriptedWebhook(serving).running() as webhook:
-        authority = cluster.plane.authority.certificate.read_bytes()
-        configuration = webhook_configuration("recorder", webhook.url, authority, [NAMESPACE])
-
-        def acts() -> bool:
-            cluster.admin.create(bare_pod(PROBE), NAMESPACE, "?dryRun=All")
-            return webhook.probed.is_set()
-
-        with configured(cluster.admin, configuration, acts):
-            yield webhook
 
 
 if __name__ == "__main__":

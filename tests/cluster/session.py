@@ -23,7 +23,7 @@ def temporary_control_plane() -> Iterator[Cluster]:
         with control_plane(folder / "run", binaries.locate()) as cluster:
             yield cluster
     except BaseException:
-        print(f"logs are kept in {folder / 'run' / 'logs'}", file=sys.stderr)  # noqa: T201
+        print(f"logs are kept in {folder / 'run' / 'logs'}", file=sys.stderr)
         raise
     shutil.rmtree(folder)
 
@@ -39,7 +39,7 @@ def run(module: str, act: Callable[[], int]) -> int:
         isolation.bring_up_loopback()
         return act()
     except (binaries.UnavailableError, binaries.BuildError, NotReadyError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - a command prints
+        print(error, file=sys.stderr)
         return UNUSABLE
     except KeyboardInterrupt:
         return INTERRUPTED
