@@ -7,9 +7,10 @@ that the API server's failurePolicy decides and never a bug.
 
 from binascii import b2a_base64
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from webhook.errors import ReviewError, UnknownNamespaceError
 from webhook.mutate import UNTOUCHED, Mutation, is_exempt, mutate_pod
@@ -26,23 +27,26 @@ class _Kind(Struct, gc=False):
     kind: str = ""
 
 
-class _Request(Struct, rename="camel", gc=False):
+Object = TypeVar("Object")
+
+
+class _Request(Struct, Generic[Object], rename="camel", gc=False):
     uid: str
     kind: _Kind
     operation: str
-    object: Raw = Raw(b"null")
+    object: Object | None = None
     namespace: str | None = None
     sub_resource: str | None = None
 
 
-class _Review(Struct, rename="camel", gc=False):
+class _Review(Struct, Generic[Object], rename="camel", gc=False):
     api_version: str
     kind: str
-    request: _Request
+    request: _Request[Object]
 
 
-_decode_review = msgspec.json.Decoder(_Review).decode
-_decode_pod = msgspec.json.Decoder(Pod).decode
+_decode_pod_review = msgspec.json.Decoder(_Review[Pod]).decode
+_decode_any_review = msgspec.json.Decoder(_Review[Any]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +71,43 @@ def review(body: bytes, snapshot: Snapshot) -> Answer:
         ReviewError: the body is not an AdmissionReview that can be answered.
         UnknownNamespaceError: the labels of the Pod's namespace are needed and not known.
     """
-    received = _decoded(body)
-    request = received.request
-    namespace = request.namespace or ""
-    if not _creates_pod(request):
-        return Answer(_encoded(received, UNTOUCHED), request.uid, namespace, "", None)
     try:
-        pod = _decode_pod(request.object)
+        received = _decoded(body)
+        _check(received)
+        request = received.request
+        namespace = request.namespace or ""
+        if not _creates_pod(request):
+            return Answer(_encoded(received, UNTOUCHED), request.uid, namespace, "", None)
+        pod = request.object
+        if pod is None:
+            raise ReviewError("request.object: missing; send the Pod")
         namespace = namespace or pod.metadata.namespace or ""
         mutation = _decide(pod, namespace, snapshot)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ReviewError(f"request.object: {_told(error)}; send the Pod as JSON") from None
+        raise ReviewError(f"body: {_told(error)}; send an AdmissionReview as JSON") from None
     name = pod.metadata.name or pod.metadata.generate_name or ""
     return Answer(_encoded(received, mutation), request.uid, namespace, name, mutation)
 
 
-def _decoded(body: bytes) -> _Review:
+def _decoded(body: bytes) -> _Review[Pod]:
+    """Decode a review in one pass; what is no Pod may look in any way."""
     try:
-        received = _decode_review(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ReviewError(f"body: {_told(error)}; send an AdmissionReview as JSON") from None
+        return _decode_pod_review(body)
+    except msgspec.ValidationError:
+        received = _decode_any_review(body)
+        if _creates_pod(received.request):
+            raise
+        received.request.object = None
+        return received
+
+
+def _check(received: _Review[Pod]) -> None:
     if received.api_version not in _VERSIONS or received.kind != "AdmissionReview":
         raise ReviewError(
             f"apiVersion, kind: not an AdmissionReview of {' or '.join(_VERSIONS)}; send one"
         )
     if not received.request.uid:
         raise ReviewError("request.uid: empty; send the uid to answer with")
-    return received
 
 
 def _told(error: Exception) -> str:
@@ -103,7 +117,7 @@ def _told(error: Exception) -> str:
     return "nested too deep" if isinstance(error, RecursionError) else "malformed JSON"
 
 
-def _creates_pod(request: _Request) -> bool:
+def _creates_pod(request: _Request[Any]) -> bool:
     kind = request.kind
     return (
         request.operation == "CREATE"
@@ -124,7 +138,7 @@ def _decide(pod: Pod, namespace: str, snapshot: Snapshot) -> Mutation:
     return mutate_pod(pod, labels, snapshot.profile)
 
 
-def _encoded(received: _Review, mutation: Mutation) -> bytes:
+def _encoded(received: _Review[Pod], mutation: Mutation) -> bytes:
     parts = [
         b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":%b,"allowed":true'
         % (received.api_version.encode(), encode(received.request.uid))

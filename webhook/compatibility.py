@@ -1,6 +1,6 @@
 """What VCI cannot run: why a Pod is left alone, and which of it a profile's ``ignore`` can lift."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from webhook import vci
@@ -86,18 +86,23 @@ def _names_instance(pod: Pod) -> bool:
 
 
 def _requests_gpu(spec: PodSpec) -> bool:
-    return any(
-        _is_gpu(name) and not _is_zero(quantity)
-        for container in _containers(spec)
-        if container.resources is not None
-        for quantities in (container.resources.limits, container.resources.requests)
-        for name, quantity in (quantities or {}).items()
-    )
+    for container in _containers(spec):
+        resources = container.resources
+        if resources is not None and (_has_gpu(resources.limits) or _has_gpu(resources.requests)):
+            return True
+    return False
+
+
+def _has_gpu(quantities: Mapping[str, str | int | float] | None) -> bool:
+    for name in quantities or ():  # most Pods name cpu and memory, and that has to be cheap
+        if "gpu" in name and _is_gpu(name) and not _is_zero((quantities or {})[name]):
+            return True
+    return False
 
 
 def _is_gpu(resource: str) -> bool:
     _, slash, name = resource.partition("/")
-    return bool(slash) and (name == "gpu" or name.endswith("-gpu") or name.startswith("gpu"))
+    return bool(slash) and (name.startswith("gpu") or name.endswith("-gpu"))
 
 
 def _is_zero(quantity: str | float) -> bool:

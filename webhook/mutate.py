@@ -25,8 +25,8 @@ class Mutation:
     """What was decided for one Pod.
 
     ``operations`` are encoded RFC 6902 operations, none when nothing changes. ``decision`` is the
-    placement, ``skipped``, or empty when no active rule matched. ``rules`` and ``shadows`` name
-    the rules that matched, in order; ``reasons`` say why the Pod was left alone, sorted.
+    placement, ``skipped``, or empty when no active rule matched. ``rules`` and ``shadows`` name the
+    rules that matched, in order; ``reasons`` say why the Pod was left alone, sorted.
     """
 
     operations: tuple[bytes, ...] = ()
@@ -47,7 +47,7 @@ UNTOUCHED = Mutation()
 
 
 def is_exempt(pod: Pod) -> bool:
-    """Tell whether a Pod is never touched, by what it says of itself: bound, mirrored, opted out."""
+    """Tell whether a Pod is never touched, by what it says itself: bound, mirror, opted out."""
     metadata = pod.metadata
     return (
         bool(pod.spec.node_name)
@@ -195,11 +195,12 @@ class _Merge:
 
     def _passes_limit(self, changed: Sequence[Entry], *, removed: bool) -> bool:
         """Tell whether the Pod's annotations, with ours, would be refused for their size."""
-        after = dict(self.pod.metadata.annotations or {})
-        characters = sum(map(len, after)) + sum(map(len, after.values()))
-        ours = sum(len(wanted.member) for wanted in changed)
+        existing = self.pod.metadata.annotations or {}
+        characters = sum(map(len, existing)) + sum(map(len, existing.values()))
+        ours = sum([len(wanted.member) for wanted in changed])
         if 4 * characters + ours <= vci.ANNOTATIONS_LIMIT_BYTES:  # a character is at most 4 bytes
             return False
+        after = dict(existing)
         after.update((wanted.key, wanted.value) for wanted in changed)
         if removed:
             del after[vci.SKIPPED]
