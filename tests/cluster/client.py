@@ -6,9 +6,10 @@ The official client turns objects into models and back; here a Pod is the JSON t
 import http.client
 import json
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -24,7 +25,11 @@ API_VERSIONS = {
     "Deployment": "apps/v1",
     "Job": "batch/v1",
     "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+    "MutatingAdmissionPolicy": "admissionregistration.k8s.io/v1",
+    "MutatingAdmissionPolicyBinding": "admissionregistration.k8s.io/v1",
     "ReplicaSet": "apps/v1",
+    "Role": "rbac.authorization.k8s.io/v1",
+    "RoleBinding": "rbac.authorization.k8s.io/v1",
     "Workflow": "argoproj.io/v1alpha1",
     "WorkflowTaskResult": "argoproj.io/v1alpha1",
 }
@@ -32,6 +37,8 @@ CLUSTER_SCOPED = {
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
     "MutatingWebhookConfiguration",
     "Namespace",
     "Node",
@@ -140,7 +147,7 @@ class Client:
 
 
 class Watch:
-    """A stream of events that another thread can close."""
+    """A stream of events that another thread can end."""
 
     def __init__(self, connection: http.client.HTTPSConnection) -> None:
         self._socket = connection.sock  # the response takes it from the connection
@@ -150,20 +157,25 @@ class Watch:
         for line in self._response:
             yield json.loads(line)
 
+    def end(self) -> None:
+        """Let the thread that waits for the next event see the end of the stream."""
+        with suppress(OSError):  # it ended by itself
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """End the stream; a thread that waits for the next event sees its end."""
-        self._socket.shutdown(2)
+        """Free the connection; for the thread that reads."""
+        self._response.close()
+        self._socket.close()
 
 
 def object_path(kind: str, namespace: str = "", name: str = "") -> str:
     """Return the path of an object, or of its collection."""
     version = API_VERSIONS.get(kind, "v1")
-    if kind in ("Role", "RoleBinding"):
-        version = "rbac.authorization.k8s.io/v1"
+    collection = re.sub(r"ys$", "ies", f"{kind.lower()}s")
     parts = ["/apis" if "/" in version else "/api", version]
     if namespace and kind not in CLUSTER_SCOPED:
         parts += ["namespaces", namespace]
-    return "/".join([*parts, f"{kind.lower()}s", *([name] if name else [])])
+    return "/".join([*parts, collection, *([name] if name else [])])
 
 
 def read_manifests(*paths: Any) -> list[Object]:

@@ -41,6 +41,7 @@ class ControlPlane:
     authority: pki.Authority
     port: int = field(default_factory=free_port)
     requeue_seconds: int = 1
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def logs(self) -> Path:
@@ -87,19 +88,13 @@ class ControlPlane:
         (self.folder / f"{name}.kubeconfig").write_text(yaml.safe_dump(config), "utf-8")
         return pair
 
-    def run(self, name: str, *flags: str, **environment: str) -> "_Program":
-        """Prepare one of its programs, with the kubeconfig of its name where there is one."""
+    def start(self, stack: ExitStack, name: str, *flags: str, **environment: str) -> None:
+        """Start one of its programs, with the kubeconfig of its name where there is one."""
         kubeconfig = self.folder / f"{name}.kubeconfig"
         given = (f"--kubeconfig={kubeconfig}",) if kubeconfig.exists() else ()
         command = (str(self.programs[name]), *given, *flags)
-        return _Program(command, self.logs / f"{name}.log", environment)
-
-
-@dataclass(frozen=True, slots=True)
-class _Program:
-    command: tuple[str, ...]
-    log: Path
-    environment: dict[str, str]
+        log = self.logs / f"{name}.log"
+        self.processes[name] = stack.enter_context(running(command, log, environment))
 
 
 @dataclass(slots=True)
@@ -110,6 +105,13 @@ class Cluster:
     admin: Client
     kubelet: Kubelet
 
+    def ended_programs(self) -> list[str]:
+        """Name the programs that should run and do not."""
+        processes = self.plane.processes.items()
+        return [
+            f"{name}: exit status {p.returncode}" for name, p in processes if p.poll() is not None
+        ]
+
 
 @contextmanager
 def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster]:
@@ -118,8 +120,7 @@ def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster
     plane = ControlPlane(folder, programs, pki.Authority(folder))
     with ExitStack() as stack:
         admin = plane.client(plane.write_kubeconfig("admin", "admin", "system:masters"))
-        program, process = _start_api_server(plane, stack)
-        wait_until_ready(process, program.log, lambda: _is_ready(admin))
+        _start_api_server(plane, admin, stack)
         _start_controllers(plane, stack)
         _create_nodes(admin)
         _start_argo(plane, admin, stack)
@@ -127,15 +128,9 @@ def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster
         yield Cluster(plane, admin, kubelet)
 
 
-def _start(stack: ExitStack, program: _Program) -> subprocess.Popen[bytes]:
-    return stack.enter_context(running(program.command, program.log, program.environment))
-
-
-def _start_api_server(
-    plane: ControlPlane, stack: ExitStack
-) -> tuple[_Program, subprocess.Popen[bytes]]:
+def _start_api_server(plane: ControlPlane, admin: Client, stack: ExitStack) -> None:
     clients, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-    _start(stack, plane.run("etcd", *_etcd_flags(plane, clients, peers)))
+    plane.start(stack, "etcd", *_etcd_flags(plane, clients, peers))
     serving = plane.authority.issue_serving("kube-apiserver")
     private, public = pki.write_signing_pair(plane.folder)
     flags = {
@@ -155,8 +150,9 @@ def _start_api_server(
         "service-account-signing-key-file": private,
         "profiling": "false",
     }
-    program = plane.run("kube-apiserver", *_flags(flags))
-    return program, _start(stack, program)
+    plane.start(stack, "kube-apiserver", *_flags(flags))
+    log = plane.logs / "kube-apiserver.log"
+    wait_until_ready(plane.processes["kube-apiserver"], log, lambda: _is_ready(admin))
 
 
 def _etcd_flags(plane: ControlPlane, clients: str, peers: str) -> tuple[str, ...]:
@@ -175,7 +171,7 @@ def _etcd_flags(plane: ControlPlane, clients: str, peers: str) -> tuple[str, ...
 def _start_controllers(plane: ControlPlane, stack: ExitStack) -> None:
     for name in ("kube-scheduler", "kube-controller-manager"):
         plane.write_kubeconfig(name, f"system:{name}")
-    _start(stack, plane.run("kube-scheduler", "--secure-port=0", "--leader-elect=false"))
+    plane.start(stack, "kube-scheduler", "--secure-port=0", "--leader-elect=false")
     flags = {
         "secure-port": 0,
         "leader-elect": "false",
@@ -185,7 +181,7 @@ def _start_controllers(plane: ControlPlane, stack: ExitStack) -> None:
         "service-account-private-key-file": plane.folder / "service-account.key",
         "root-ca-file": plane.authority.certificate,
     }
-    _start(stack, plane.run("kube-controller-manager", *_flags(flags)))
+    plane.start(stack, "kube-controller-manager", *_flags(flags))
 
 
 def _create_nodes(admin: Client) -> None:
@@ -211,7 +207,8 @@ def _create_node(
 def _start_argo(plane: ControlPlane, admin: Client, stack: ExitStack) -> None:
     _install_argo(plane, admin)
     plane.write_kubeconfig("workflow-controller", ARGO_USER, *ARGO_GROUPS)
-    program = plane.run(
+    plane.start(
+        stack,
         "workflow-controller",
         f"--namespace={ARGO_NAMESPACE}",
         "--qps=100",
@@ -219,7 +216,6 @@ def _start_argo(plane: ControlPlane, admin: Client, stack: ExitStack) -> None:
         LEADER_ELECTION_DISABLE="true",
         DEFAULT_REQUEUE_TIME=f"{plane.requeue_seconds}s",
     )
-    _start(stack, program)
 
 
 def _install_argo(plane: ControlPlane, admin: Client) -> None:

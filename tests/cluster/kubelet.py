@@ -9,7 +9,7 @@ import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class Kubelet:
         finally:
             self._stopping = True
             if self._watch:
-                self._watch.close()
+                self._watch.end()
             self._thread.join(timeout=10)
 
     @contextmanager
@@ -67,19 +67,18 @@ class Kubelet:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                self._list_and_watch()
+                self._act_on_events()
             except (OSError, ValueError, http.client.HTTPException, ApiError) as error:
                 if not self._stopping:
                     self.failures.append(error)
                     time.sleep(0.1)
 
-    def _list_and_watch(self) -> None:
-        for pod in self._client.list("Pod", fieldSelector=BOUND):
-            self._act(pod)
-        self._watch = self._client.watch("Pod", "0", fieldSelector=BOUND)
-        for event in self._watch:
-            if event["type"] in ("ADDED", "MODIFIED"):
-                self._act(event["object"])
+    def _act_on_events(self) -> None:
+        with closing(self._client.watch("Pod", "0", fieldSelector=BOUND)) as watch:
+            self._watch = watch
+            for event in () if self._stopping else watch:
+                if event["type"] in ("ADDED", "MODIFIED"):
+                    self._act(event["object"])
 
     def _act(self, pod: Object) -> None:
         metadata = pod["metadata"]

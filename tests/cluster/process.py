@@ -59,7 +59,7 @@ def stop(process: subprocess.Popen[bytes], stop_signal: signal.Signals = signal.
 
 
 def _die_with_parent() -> None:
-    """Where the kernel can, have it end the program when we are ended without a chance to."""
+    """Where no namespace of ours does, have the kernel end the program should we be killed."""
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

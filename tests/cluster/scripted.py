@@ -22,6 +22,7 @@ Patch = list[Object]
 class Request:
     """One call, as it came."""
 
+    client: tuple[str, int]
     line: str
     headers: dict[str, str]
     body: bytes
@@ -126,7 +127,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         webhook = self.server.webhook
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        request = Request(self.requestline, dict(self.headers), body)
+        request = Request(self.client_address, self.requestline, dict(self.headers), body)
         reply = webhook.answer(request)
         webhook.stopping.wait(reply.after_seconds)
         if reply.hang_up:

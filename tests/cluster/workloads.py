@@ -12,15 +12,30 @@ FINISHED = ("Succeeded", "Failed", "Error")
 NODE_NAME = re.compile(r".*\.(?P<step>[\w-]+)(\((?P<item>\d+):.*?\))?(\((?P<attempt>\d+)\))?")
 
 
-def prepare_namespace(admin: Client) -> None:
+def prepare_examples(admin: Client) -> None:
     """Create what the examples' workflows need: namespace, rights, volume."""
-    for manifest in read_manifests(
-        EXAMPLES / "namespace.yaml", EXAMPLES / "rbac.yaml", EXAMPLES / "blender-volume.yaml"
-    ):
+    files = ("namespace.yaml", "rbac.yaml", "blender-volume.yaml")
+    for manifest in read_manifests(*(EXAMPLES / file for file in files)):
         admin.apply(manifest)
-    eventually(
-        lambda: admin.find("ServiceAccount", "default", "workflows"), "the default ServiceAccount"
-    )
+    _await_service_account(admin, "workflows")
+
+
+def create_namespace(admin: Client, name: str, labels: dict[str, str] | None = None) -> Object:
+    """Create a namespace with the rights that the examples give to their workflows."""
+    metadata = {"name": name, "labels": labels or {}}
+    namespace = admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    for manifest in read_manifests(EXAMPLES / "rbac.yaml"):
+        manifest["metadata"]["namespace"] = name
+        for subject in manifest.get("subjects", []):
+            subject["namespace"] = name
+        admin.apply(manifest)
+    _await_service_account(admin, name)
+    return namespace
+
+
+def _await_service_account(admin: Client, namespace: str) -> None:
+    """Wait for the account that the controller manager makes, and that every Pod needs."""
+    eventually(lambda: admin.find("ServiceAccount", "default", namespace), "ServiceAccount default")
 
 
 def example_workflow(name: str, **parameters: str) -> Object:
