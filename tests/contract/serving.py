@@ -147,8 +147,17 @@ def serve_process(files: Files, log_file: Path, *flags: str) -> Iterator[ServePr
             server.wait_until_serving()
             yield server
         finally:
-            process.kill()
-            process.wait()
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a server in order, so that what it ran is measured; by force when it does not end."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(DEADLINE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @dataclass
