@@ -7,6 +7,7 @@ in flight. Only then is the listener closed and what is left finished.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -46,10 +47,15 @@ def bind(host: str, port: int, field: str) -> socket.socket:
             dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
         )
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        code = error.errno or errno.EINVAL
+        if code == errno.EADDRNOTAVAIL or code < 0:  # negative: the resolver's
+            raise SettingsError(
+                f'{both("host")}: "{host}" is not an address of this machine; '
+                "give one, such as 127.0.0.1, or 0.0.0.0 for all"
+            ) from error
+        reason = os.strerror(code).lower()
         raise SettingsError(
-            f'{both(field)}: cannot listen on "{address(host, port)}": {reason}; '
-            f"give a free port, and an address of this machine as {both('host')}"
+            f'{both(field)}: cannot listen on "{address(host, port)}": {reason}; give another port'
         ) from error
 
 

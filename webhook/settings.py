@@ -19,7 +19,7 @@ class Settings:
     profile_name: str = "vci-profile"
     profile_namespace: str = "kube-system"
     own_namespace: str = "vci-webhook"
-    drain_seconds: float = 15.0  # endpoints are removed within seconds; API servers then re-dial
+    drain_seconds: float = 15  # endpoints are removed within seconds; API servers then re-dial
     log_format: str | None = None
 
 

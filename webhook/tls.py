@@ -70,7 +70,12 @@ def _new_context() -> ssl.SSLContext:
 
 
 def _read_pair(directory: Path, where: str) -> KeyPair:
-    """Read both files; a directory that lacks one is named with the flag."""
+    """Read both files, from a directory that exists."""
+    if not directory.is_dir():
+        raise SettingsError(
+            f"{where}: {directory}: not a directory; name the one that holds {CERTIFICATE_FILE} "
+            f"and {KEY_FILE}"
+        )
     return KeyPair(
         read_file(directory / CERTIFICATE_FILE, where), read_file(directory / KEY_FILE, where)
     )

@@ -99,9 +99,9 @@ def explain(error: click.ClickException) -> str:
         case click.BadParameter(param=click.Parameter(name=str(field))):
             return f"{both(field)}: {error.message}"
         case click.BadOptionUsage():
-            return f"{error.option_name}: the value is missing{_see_help(error)}"
+            return f"{error.option_name}: its value is missing; write it behind the flag"
         case click.UsageError():
-            message = error.format_message().rstrip(".")
+            message = error.format_message().rstrip(".").replace("'", '"')
             return f"{message[:1].lower()}{message[1:]}{_see_help(error)}"
         case _:
             return error.format_message()

@@ -20,6 +20,8 @@ from webhook.errors import SettingsError
 from webhook.files import read_file
 from webhook.log import configure_logging, fields
 from webhook.manifests import namespaces_from_manifests, profile_from_manifest
+from webhook.problems import Problem
+from webhook.profile import Profile
 from webhook.server import WebhookServer, bind, run_process
 from webhook.settings import Settings, both
 from webhook.state import Snapshot, State
@@ -37,7 +39,7 @@ _NEEDED = {
 logger = logging.getLogger("webhook")
 
 
-@click.command(no_args_is_help=False)
+@click.command(short_help="Answer AdmissionReviews.")
 @option("--profile", type=_FILE, metavar="FILE", help="Manifest of the profile's ConfigMap.")
 @option("--namespaces", type=_FILE, metavar="FILE", help="Manifests of the Namespaces.")
 @option("--tls-dir", type=_FILE, metavar="DIR", help="Directory with tls.crt and tls.key.")
@@ -76,48 +78,27 @@ logger = logging.getLogger("webhook")
 @option(
     "--log-format",
     type=LOG_FORMAT,
-    help="text or json.  [default: text on a terminal, else json]",
+    metavar="text|json",
+    help="How to log: text on a terminal, else json, unless told.",
 )
 def serve(**flags: Any) -> None:
     """Answer AdmissionReviews at POST /mutate by a profile and namespaces read from files."""
     settings = _read_settings(flags)
-    configure_logging(settings.log_format)
-    state = load_state(settings)
-    tls_dir = both("tls_dir")
-    context = load_serving_context(settings.tls_dir, tls_dir, datetime.now(UTC))
+    profile, problems = _read_profile(settings)
+    namespaces = _read_namespaces(settings)
+    context = load_serving_context(settings.tls_dir, both("tls_dir"), datetime.now(UTC))
     with (
         bind(settings.host, settings.port, "port") as tls_socket,
         bind(settings.host, settings.management_port, "management_port") as management_socket,
     ):
-        server = WebhookServer(
-            state, context, tls_socket, management_socket, settings.drain_seconds
+        configure_logging(settings.log_format)  # all is usable: from here on there is a log
+        _log_profile(settings, profile, problems)
+        logger.info("namespaces read", extra=fields(count=len(namespaces)))
+        excluded = SYSTEM_NAMESPACES | {settings.own_namespace}
+        state = State(Snapshot(profile, namespaces, excluded))
+        run_process(
+            WebhookServer(state, context, tls_socket, management_socket, settings.drain_seconds)
         )
-        run_process(server)
-
-
-def load_state(settings: Settings) -> State:
-    """Read both files, and log what was understood of them, problem by problem."""
-    where = f"{both('profile')}: {settings.profile}"
-    profile, problems = profile_from_manifest(
-        read_file(settings.profile, both("profile")),
-        where,
-        settings.profile_name,
-        settings.profile_namespace,
-    )
-    namespaces = namespaces_from_manifests(
-        read_file(settings.namespaces, both("namespaces")),
-        f"{both('namespaces')}: {settings.namespaces}",
-    )
-    name = f"{settings.profile_namespace}/{settings.profile_name}"
-    logger.info(
-        "profile read", extra=fields(name=name, version=profile.version, rules=len(profile.rules))
-    )
-    for problem in problems:
-        level = logging.ERROR if problem.severity == "error" else logging.WARNING
-        logger.log(level, str(problem))
-    logger.info("namespaces read", extra=fields(count=len(namespaces)))
-    excluded = SYSTEM_NAMESPACES | {settings.own_namespace}
-    return State(Snapshot(profile, namespaces, excluded))
 
 
 def _read_settings(flags: dict[str, Any]) -> Settings:
@@ -133,3 +114,32 @@ def _read_settings(flags: dict[str, Any]) -> Settings:
             f"{both('management_port')}: {settings.port} is the port for reviews too; give another"
         )
     return settings
+
+
+def _read_profile(settings: Settings) -> tuple[Profile, tuple[Problem, ...]]:
+    """Read the profile's manifest."""
+    return profile_from_manifest(
+        read_file(settings.profile, both("profile")),
+        f"{both('profile')}: {settings.profile}",
+        settings.profile_name,
+        settings.profile_namespace,
+    )
+
+
+def _read_namespaces(settings: Settings) -> dict[str, dict[str, str]]:
+    """Read the namespaces' manifests."""
+    return namespaces_from_manifests(
+        read_file(settings.namespaces, both("namespaces")),
+        f"{both('namespaces')}: {settings.namespaces}",
+    )
+
+
+def _log_profile(settings: Settings, profile: Profile, problems: tuple[Problem, ...]) -> None:
+    """Say which rules act, and everything that is wrong with the profile, each in a line."""
+    name = f"{settings.profile_namespace}/{settings.profile_name}"
+    logger.info(
+        "profile read", extra=fields(name=name, version=profile.version, rules=len(profile.rules))
+    )
+    for problem in problems:
+        level = logging.ERROR if problem.severity == "error" else logging.WARNING
+        logger.log(level, "profile %s@%s: %s", name, profile.version, problem)
