@@ -48,6 +48,10 @@ class ControlPlane:
         return self.folder / "logs"
 
     @property
+    def audit_log(self) -> Path:
+        return self.logs / "audit.log"
+
+    @property
     def kubeconfig(self) -> Path:
         return self.folder / "admin.kubeconfig"
 
@@ -148,11 +152,27 @@ def _start_api_server(plane: ControlPlane, admin: Client, stack: ExitStack) -> N
         "service-account-issuer": "https://kubernetes.default.svc",
         "service-account-key-file": public,
         "service-account-signing-key-file": private,
+        "audit-policy-file": _write_audit_policy(plane.folder),
+        "audit-log-path": plane.audit_log,
         "profiling": "false",
     }
     plane.start(stack, "kube-apiserver", *_flags(flags))
     log = plane.logs / "kube-apiserver.log"
     wait_until_ready(plane.processes["kube-apiserver"], log, lambda: _is_ready(admin))
+
+
+def _write_audit_policy(folder: Path) -> Path:
+    """Have the creation of Pods audited, and nothing else."""
+    created = {"level": "Metadata", "verbs": ["create"], "resources": [{"resources": ["pods"]}]}
+    policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [created, {"level": "None"}],
+    }
+    path = folder / "audit-policy.yaml"
+    path.write_text(yaml.safe_dump(policy), "utf-8")
+    return path
 
 
 def _etcd_flags(plane: ControlPlane, clients: str, peers: str) -> tuple[str, ...]:

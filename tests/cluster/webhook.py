@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT
+from tempfile import mkdtemp
 
 import yaml
 
@@ -25,9 +26,9 @@ class Served:
 
 
 @contextmanager
-def serve(folder: Path, log: Path, profile: Path, namespaces: list[Object]) -> Iterator[Served]:
+def serve(log: Path, profile: Path, namespaces: list[Object]) -> Iterator[Served]:
     """Serve a profile for some namespaces until the block ends."""
-    folder.mkdir()
+    folder = Path(mkdtemp(prefix="webhook-", dir=log.parent))
     issue = [sys.executable, "-m", "certs", "issue", "--dir", str(folder), "--ip", "127.0.0.1"]
     subprocess.run(issue, check=True, capture_output=True)
     manifests = folder / "namespaces.yaml"

@@ -1,0 +1,48 @@
+"""The real webhook in force on the control plane, with the examples' profile and namespace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.cluster.client import Client, Object, read_manifests
+from tests.cluster.configuration import configured, webhook_configuration
+from tests.cluster.control_plane import VIRTUAL_NODE_TAINT, Cluster
+from tests.cluster.scripted import PROBE
+from tests.cluster.webhook import serve
+from tests.cluster.workloads import EXAMPLES, bare_pod
+
+PLACED = "workflows"  # the examples' namespace, with the label that their profile selects
+PROFILE = EXAMPLES / "vci-profile.yaml"
+
+
+@contextmanager
+def examples_in_force(cluster: Cluster, *others: str) -> Iterator[str]:
+    """Serve the examples' profile for their namespace, and for others that have no label.
+
+    The name that the API server's metrics give the webhook is returned.
+    """
+    namespaces = read_manifests(EXAMPLES / "namespace.yaml")
+    namespaces += [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in others
+    ]
+    with serve(cluster.plane.logs / "webhook.log", PROFILE, namespaces) as webhook:
+        configuration = webhook_configuration(
+            "vci-webhook", webhook.url, webhook.authority, [PLACED, *others], failurePolicy="Fail"
+        )
+        with configured(cluster.admin, configuration, lambda: _acts(cluster.admin)):
+            yield configuration["webhooks"][0]["name"]
+
+
+def _acts(admin: Client) -> bool:
+    pod = admin.create(bare_pod(PROBE), PLACED, "?dryRun=All")
+    return is_placed(pod)
+
+
+def is_placed(pod: Object) -> bool:
+    """Tell whether a Pod has what the profile gives to a Pod that must run on VCI."""
+    spec, annotations = pod["spec"], pod["metadata"].get("annotations", {})
+    toleration = {"operator": "Equal", **VIRTUAL_NODE_TAINT}
+    return (
+        toleration in spec["tolerations"]
+        and spec.get("nodeSelector") == {"type": "virtual-kubelet"}
+        and annotations.get("vke.volcengine.com/burst-to-vci") == "enforce"
+    )
