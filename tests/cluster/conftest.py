@@ -3,7 +3,7 @@
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from shutil import rmtree
 
@@ -38,12 +38,14 @@ def _say(line: str) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Have a failing test name the logs."""
-    report: pytest.TestReport = yield  # type: ignore[assignment]
+    report = yield
     if report.failed and (logs := item.config.stash.get(LOGS, None)):
         report.sections.append(("control plane", f"logs of every program: {logs}"))
-    return report  # type: ignore[return-value]
+    return report
 
 
 @pytest.fixture(scope="session")

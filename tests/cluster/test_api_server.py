@@ -219,8 +219,7 @@ def pod_with_tolerations(cluster: Cluster, namespace: str, *values: str) -> Iter
     pod["metadata"]["finalizers"] = ["vci-webhook.test/held"]
     yield cluster.admin.create(pod, namespace)["metadata"]["name"]
     cluster.admin.patch("Pod", "tolerant", namespace, {"metadata": {"finalizers": None}})
-    gone = lambda: not cluster.admin.find("Pod", "tolerant", namespace)  # noqa: E731
-    eventually(gone, "the end of the Pod")
+    eventually(lambda: not cluster.admin.find("Pod", "tolerant", namespace), "the end of the Pod")
 
 
 @pytest.mark.parametrize("values", [("a", "b"), ("a", "b", "c")])
