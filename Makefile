@@ -23,7 +23,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 		echo "make: $(PYTHON) is not Python 3.11 or newer; name one that is, as in: make install PYTHON=python3.13" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "make: $(PYTHON) cannot make virtual environments; install its venv module (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
-	@echo "installing into $(VENV) (once, some 30 s)"
+	@echo "installing what the lock names into $(VENV) (half a minute, the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP_INSTALL) --require-hashes --requirement requirements/dev.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
