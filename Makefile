@@ -62,7 +62,8 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .PHONY: lock
-lock: $(INSTALLED)  ## write requirements/*.txt anew from pyproject.toml, with the newest versions and their hashes
+lock:  ## write requirements/*.txt anew from pyproject.toml, with the newest versions and their hashes
+	@test -x $(BIN)/uv || $(MAKE) --no-print-directory install
 	@$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	@$(UV_COMPILE) pyproject.toml --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 
