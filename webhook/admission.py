@@ -91,6 +91,8 @@ def review(body: bytes, snapshot: Snapshot) -> Answer:
 
 def _decoded(body: bytes) -> _Review[Pod]:
     """Decode a review in one pass; what is no Pod may look in any way."""
+    if not body.isascii():
+        body.decode()  # strings that nobody reads are skipped undecoded
     try:
         return _decode_pod_review(body)
     except msgspec.ValidationError:

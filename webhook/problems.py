@@ -44,11 +44,16 @@ class Report:
 
     def _add(self, severity: Severity, path: str, message: str, at: Node | None) -> None:
         line, column = (at.line, at.column) if at else (0, 0)
-        self.problems.append(Problem(severity, path, message, line, column))
+        self.problems.append(Problem(severity, _line(path), _line(message), line, column))
 
     def errors(self) -> int:
         """Count the errors so far."""
         return sum(problem.severity == "error" for problem in self.problems)
+
+
+def _line(text: str) -> str:
+    """Keep a key or a value, whatever is in it, from breaking a line or a terminal."""
+    return "".join([c if c.isprintable() else "?" for c in text])
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -147,6 +147,7 @@ def test_the_webhooks_own_namespace_is_excluded() -> None:
         b"{}",
         b'{"apiVersion": NaN}',
         b"\xff",
+        make_review(make_pod()).replace(b"busybox", b"busy\xffbox"),
         b"\xef\xbb\xbf" + make_review(make_pod()),
         make_review(make_pod())[:-1],
         make_review(make_pod()) + b"x",
