@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -100,10 +101,9 @@ class ServeProcess:
         return [json.loads(line) for line in self.log.splitlines()]
 
     def url_of(self, message: str) -> str:
-        """Give the URL of a record, empty while there is none."""
-        if not self.log.endswith("\n"):  # a line that is being written
-            return ""
-        return next((r["url"] for r in self.records if r["message"] == message), "")
+        """Give the URL logged with a message, in either format; empty while there is none."""
+        found = re.search(rf'{message}.*?(http[^"\s]+)"?}}?\n', self.log)
+        return found[1] if found else ""
 
     def wait_until_serving(self) -> None:
         """Wait for both addresses."""

@@ -1,0 +1,163 @@
+"""What is logged: who was placed and why, in one line, and never what a Pod contains."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import PROFILE
+from tests.contract.reviews import POD, UID, encoded
+from tests.contract.serving import Files, ServeProcess, ServerThread, serve_process
+from webhook.log import JsonFormatter, TextFormatter
+from webhook.manifests import profile_from_manifest
+from webhook.state import Snapshot
+
+CANARY = "only-the-pod-knows"
+NAMES = ("a\nb", "\x1b[31m", "\u2028", "\u202egpj", "\x00", '"}{"', "\x9b2J", "é" * 300)
+
+
+def _records_of(webhook: ServeProcess, body: bytes) -> list[dict[str, Any]]:
+    """Send a review and give what was logged for it."""
+    before = len(webhook.records)
+    webhook.post(body)
+    return webhook.records[before:]
+
+
+def test_a_placed_pod_is_one_line(webhook: ServeProcess) -> None:
+    """Who, where, what was decided, by which rules, how long it took."""
+    (record,) = _records_of(webhook, encoded())
+    assert record.pop("duration_ms") < 1000
+    assert record.pop("time").endswith("Z")
+    assert record == {
+        "level": "info",
+        "message": "reviewed",
+        "uid": UID,
+        "namespace": "argo",
+        "name": "hello-",
+        "decision": "enforce",
+        "rules": ["workflows"],
+        "reasons": [],
+    }
+
+
+def test_a_skipped_pod_is_one_line_with_the_reasons(webhook: ServeProcess) -> None:
+    """A Pod left alone is told with why, also when its annotation is there already."""
+    pod = {**POD, "spec": {**POD["spec"], "hostNetwork": True}}
+    annotated = {**pod, "metadata": {"name": "a", "annotations": {"vci-webhook/skipped": "{}"}}}
+    for body in (encoded(pod), encoded(annotated)):
+        (record,) = _records_of(webhook, body)
+        assert (record["decision"], record["reasons"]) == ("skipped", ["hostNetwork"])
+
+
+def test_what_was_not_touched_is_not_logged(webhook: ServeProcess) -> None:
+    """Pods that no rule matches, and other reviews, leave no line."""
+    for body in (
+        encoded(namespace="plain"),
+        encoded(operation="UPDATE"),
+        encoded(namespace="kube-system"),
+    ):
+        assert _records_of(webhook, body) == []
+
+
+def test_a_refusal_is_told_without_the_body(webhook: ServeProcess) -> None:
+    """A review that cannot be used is a warning with the sentence that the sender got."""
+    (record,) = _records_of(webhook, b'{"a": "%b"}' % CANARY.encode())
+    assert (record["level"], record["status"]) == ("warning", 400)
+    assert CANARY not in json.dumps(record)
+
+
+def test_an_unknown_namespace_is_told(webhook: ServeProcess) -> None:
+    """The namespace whose labels are missing is named."""
+    (record,) = _records_of(webhook, encoded(namespace="nobody-knows"))
+    assert (record["message"], record["namespace"]) == ("namespace unknown", "nobody-knows")
+
+
+def test_nothing_of_a_pod_reaches_the_log(webhook: ServeProcess) -> None:
+    """Annotations, labels, environment, arguments, images and tokens stay where they are."""
+    pod: dict[str, Any] = {
+        "metadata": {
+            "name": "a",
+            "labels": {"l": CANARY},
+            "annotations": {"a": CANARY, "vke.volcengine.com/burst-to-vci": CANARY},
+        },
+        "spec": {
+            "containers": [
+                {
+                    "name": CANARY,
+                    "image": CANARY,
+                    "args": [CANARY],
+                    "env": [{"name": "x", "value": CANARY}],
+                }
+            ],
+            "nodeSelector": {"type": CANARY},
+            "tolerations": [{"key": CANARY}],
+        },
+    }
+    for body in (
+        encoded(pod),
+        encoded(pod, userInfo={"username": CANARY, "extra": {"token": [CANARY]}}),
+        encoded({**pod, "spec": {**pod["spec"], "containers": CANARY}}),
+        encoded(pod)[:-3],
+        encoded(pod).replace(b'"a"', b'"\xff"'),
+    ):
+        webhook.post(body)
+    assert CANARY not in webhook.log
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_name_cannot_forge_a_line(
+    servers: dict[str, ServeProcess], name: str, log_format: str
+) -> None:
+    """Whatever a Pod calls itself, its review is one line of printable ASCII."""
+    server = servers[log_format]
+    before = server.log_file.read_bytes()
+    server.post(encoded({**POD, "metadata": {"name": name}}, uid=name))
+    added = server.log_file.read_bytes()[len(before) :]
+    assert added.endswith(b"\n")
+    assert added.count(b"\n") == 1
+    assert added[:-1].decode("ascii").isprintable()
+
+
+@pytest.fixture(scope="module")
+def servers(files: Files, tmp_path_factory: pytest.TempPathFactory, webhook: ServeProcess) -> Any:
+    """One server for each format."""
+    log_file = tmp_path_factory.mktemp("text") / "log"
+    with serve_process(files, log_file, "--log-format=text") as text:
+        yield {"json": webhook, "text": text}
+
+
+def test_text_is_for_people(servers: dict[str, ServeProcess]) -> None:
+    """Time, level, message and the values by name."""
+    servers["text"].post(encoded())
+    line = servers["text"].log.splitlines()[-1]
+    assert " info    reviewed uid=" in line
+    assert " namespace=argo name=hello- decision=enforce rules=workflows reasons=" in line
+
+
+class _Broken(dict[str, dict[str, str]]):
+    """Namespaces that cannot be asked: what a bug of ours looks like to the endpoint."""
+
+    def get(self, _name: object, _default: object = None) -> Any:
+        """Fail, with something of the Pod in the text."""
+        raise RuntimeError(CANARY) from ValueError(CANARY)
+
+
+def test_a_failure_of_ours_is_a_500_and_its_traceback_quotes_nothing(
+    server_thread: ServerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug is an internal error; the log has its place in the code, not what it choked on."""
+    profile, _ = profile_from_manifest(json.dumps(PROFILE).encode(), "tests")
+    server_thread.state.replace(profile=profile, namespaces=_Broken())
+    with server_thread.connect() as connection:
+        response = connection.post(encoded())
+        assert (response.status, response.error) == (500, "internal error; the log has the cause")
+        server_thread.state.snapshot = Snapshot()
+        assert connection.post(encoded()).status == 200
+    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+    for formatter in (TextFormatter(), JsonFormatter()):
+        told = formatter.format(record)
+        assert "in _decide" in told
+        assert "RuntimeError" in told
+        assert "ValueError" in told
+        assert CANARY not in told
