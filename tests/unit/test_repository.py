@@ -105,6 +105,18 @@ def test_every_direct_dependency_is_locked() -> None:
     assert set(tools) <= dev.keys()
 
 
+def test_the_core_may_not_import_the_shell() -> None:
+    """Each module that the import contract excuses from purity is closed to the core."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contract = project["tool"]["importlinter"]["contracts"][0]
+    excused = {line.split(" ")[0].removesuffix(".**") for line in contract["ignore_imports"]}
+    there = {
+        f"webhook.{path.stem}" for path in (ROOT / "webhook").iterdir() if path.stem[:2] != "__"
+    }
+    closed = {name for name in contract["forbidden_modules"] if name.startswith("webhook.")}
+    assert excused & (there | {"webhook.__main__"}) == closed
+
+
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     return subprocess.run(
