@@ -80,11 +80,11 @@ def cache() -> Path:
     return Path(base, "vci-webhook", "tools")
 
 
-def key(module: str) -> str:
+def key(module: str, tools: Path = TOOLS) -> str:
     """Hash what decides the outcome of a module's builds."""
     digest = hashlib.sha256()
     for name in ("go.mod", "go.sum"):
-        digest.update((TOOLS / module / name).read_bytes())
+        digest.update((tools / module / name).read_bytes())
     digest.update(repr((FLAGS, ldflags(module), sys.platform, platform.machine())).encode())
     return digest.hexdigest()[:16]
 

@@ -5,6 +5,7 @@ every process that it started is gone. Where the kernel does not allow this a li
 caller goes on in the open.
 """
 
+import ctypes
 import fcntl
 import os
 import shutil
@@ -21,6 +22,8 @@ UNSHARE = (
     *("--fork", "--kill-child"),
 )
 INSIDE = "VCI_WEBHOOK_TESTS_INSIDE"  # set for the command, so that it does not start itself again
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -37,6 +40,12 @@ def why_impossible() -> str:
     return trial.stderr.strip() if trial.returncode else ""
 
 
+def die_with_parent() -> None:
+    """In a new process: have the kernel end it when the one that started it ends."""
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def run_inside(command: Sequence[str]) -> int | None:
     """Run a command inside and return its exit status, or None where this is not possible.
 
@@ -46,7 +55,12 @@ def run_inside(command: Sequence[str]) -> int | None:
         print(f"running in the open, without namespaces of our own: {why}", flush=True)
         return None
     environment = {**os.environ, INSIDE: "yes"}
-    process = subprocess.Popen((*UNSHARE, *command), env=environment, process_group=0)
+    process = subprocess.Popen(
+        (*UNSHARE, *command),
+        env=environment,
+        process_group=0,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - no lock is taken
+    )
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         os.killpg(process.pid, signal.SIGINT)  # unshare itself ignores it and waits

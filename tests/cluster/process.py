@@ -1,21 +1,19 @@
 """Starts programs with a log file each, and stops them by their process id whatever happens."""
 
-import ctypes
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from tests.cluster.isolation import die_with_parent, is_inside
+
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.02
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 T = TypeVar("T")
 
@@ -40,7 +38,7 @@ def running(
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             process_group=0,  # a terminal's Ctrl-C is for us; we stop the programs, in order
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - two system calls, no lock is taken
+            preexec_fn=None if is_inside() else die_with_parent,  # noqa: PLW1509 - takes no lock
         )
     try:
         yield process
@@ -56,12 +54,6 @@ def stop(process: subprocess.Popen[bytes], stop_signal: signal.Signals = signal.
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _die_with_parent() -> None:
-    """Where no namespace of ours does, have the kernel end the program should we be killed."""
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def wait_until_ready(
