@@ -49,6 +49,10 @@ check: $(INSTALLED)  ## the whole truth: format, lint, types, import contracts a
 fix: $(INSTALLED)  ## format, and repair what the linter can repair by itself
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
+.PHONY: fuzz
+fuzz: $(INSTALLED)  ## fuzz the review, the profile and the manifests for SECONDS (600)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
+
 .PHONY: bench
 bench: $(INSTALLED)  ## requests per second on one core, beside a bare ASGI application
 	@$(BIN)/python -m tests.load.bench

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -32,11 +33,15 @@ STYLES: dict[Result, str] = {"passed": "green", "failed": "bold red", "skipped":
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One gate: a command, and whether it is a pytest run whose tests are counted."""
+    """One gate: a command, and whether it is a pytest run whose tests are counted.
+
+    ``needs`` is a module that is not published for every platform; without it the step is skipped.
+    """
 
     name: str
     command: tuple[str, ...]
     tests: bool = False
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ STEPS = (
     Step("unit tests", (*PYTEST, "tests/unit", *MEASURED), tests=True),
     Step("contract tests", (*PYTEST, "tests/contract", *MEASURED, "--cov-append"), tests=True),
     Step("branch coverage", (sys.executable, "-m", "coverage", "report")),
+    Step("fuzzing", (sys.executable, "-m", "tests.fuzz"), needs="atheris"),
     Step("control-plane tests", (*PYTEST, "tests/cluster"), tests=True),
 )
 
@@ -112,6 +118,8 @@ def judge(step: Step, status: int, counted: Tally | None) -> tuple[Result, str]:
 def run(step: Step, console: Console) -> Outcome:
     """Run one step, its output where a person can follow it."""
     console.rule(step.name, align="left")
+    if step.needs and find_spec(step.needs) is None:
+        return Outcome(step, "skipped", 0, f"{step.needs} is not published for this platform")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vci-webhook-check-") as folder:
         report = Path(folder, "junit.xml")

@@ -71,6 +71,13 @@ def test_a_run_whose_tests_are_all_skipped_is_skipped_with_its_reason(tmp_path: 
     assert re.search(r"skipping +skipped +0 +0 +1 .* no Go, so no API server", shown)
 
 
+def test_a_step_that_needs_what_is_not_published_here_is_skipped() -> None:
+    """The table says which module is missing instead of failing."""
+    status, shown = run_all(Step("fuzzing", ("false",), needs="no_such_module"))
+    assert status == 0
+    assert re.search(r"fuzzing +skipped .* no_such_module is not published", shown)
+
+
 def test_a_test_run_without_tests_fails(tmp_path: Path) -> None:
     """Nothing is shown by no test."""
     assert run_all(pytest_run("empty", tmp_path, ""))[0] == 1
@@ -117,5 +124,6 @@ def test_every_gate_is_among_the_steps() -> None:
         "unit tests",
         "contract tests",
         "branch coverage",
+        "fuzzing",
         "control-plane tests",
     ]
