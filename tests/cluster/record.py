@@ -28,13 +28,13 @@ from tests.cluster.workloads import (
 RECORDED = Path(__file__).parents[1] / "recorded"
 NAMESPACE = "workflows"
 WORKFLOWS = ("steps", "steps-annotated", "blender")
-OTHERS = (
-    ("deployment", workload("Deployment", "deployment")),
-    ("job", workload("Job", "job")),
-    ("daemonset", workload("DaemonSet", "daemonset")),
-    ("pod", bare_pod("pod")),
-    ("agent", agent_workflow(NAMESPACE)),
-)
+OTHERS = {
+    "deployment": workload("Deployment", "deployment"),
+    "job": workload("Job", "job"),
+    "daemonset": workload("DaemonSet", "daemonset"),
+    "pod": bare_pod("pod"),
+    "agent": agent_workflow(NAMESPACE),
+}
 
 
 def main() -> int:
@@ -54,13 +54,13 @@ def _record(cluster: Cluster) -> Iterator[tuple[str, bytes]]:
     prepare_examples(cluster.admin)
     for name in WORKFLOWS:
         print(f"recording workflow {name}", flush=True)
-        yield from _record_workflow(cluster, name)
-    for name, manifest in OTHERS:
+        yield from record_workflow(cluster, name)
+    for name, manifest in OTHERS.items():
         print(f"recording {name}", flush=True)
-        yield from _record_one(cluster, name, manifest)
+        yield from record_one(cluster, name, manifest)
 
 
-def _record_workflow(cluster: Cluster, name: str) -> Iterator[tuple[str, bytes]]:
+def record_workflow(cluster: Cluster, name: str) -> Iterator[tuple[str, bytes]]:
     """Run a workflow under a fixed name, the third slice of it failing once."""
     workflow = example_workflow(name)
     workflow["metadata"] = {"name": name, "namespace": NAMESPACE}
@@ -77,7 +77,7 @@ def _fail_one_slice(pod: Object) -> Outcome | None:
     return Outcome(exit_code=1, message="Error (exit code 1)") if fails else None
 
 
-def _record_one(cluster: Cluster, name: str, manifest: Object) -> Iterator[tuple[str, bytes]]:
+def record_one(cluster: Cluster, name: str, manifest: Object) -> Iterator[tuple[str, bytes]]:
     with scripted_webhook(cluster, NAMESPACE) as webhook:
         cluster.admin.create(manifest, NAMESPACE)
         eventually(lambda: webhook.requests, f"a Pod of {name}")
