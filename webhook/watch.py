@@ -22,7 +22,7 @@ LIST_SECONDS = 30
 LINE_LIMIT = 16 * 1024 * 1024
 MESSAGE_LIMIT = 300
 
-_METADATA_ONLY = "application/json;as={};g=meta.k8s.io;v=v1,application/json"
+METADATA_ONLY = "application/json;as={};g=meta.k8s.io;v=v1,application/json"
 _OUTDATED = ("Expired", "Gone")
 
 
@@ -165,7 +165,7 @@ class Reflector:
     def _accept(self) -> str:
         if not self.resource.metadata_only:
             return "application/json"
-        return _METADATA_ONLY.format(f"PartialObjectMetadata{'' if self.version else 'List'}")
+        return METADATA_ONLY.format(f"PartialObjectMetadata{'' if self.version else 'List'}")
 
     def start_over(self) -> None:
         """Forget where we stand: a list is next. What was applied stays until it is complete."""
@@ -209,6 +209,15 @@ class Reflector:
                 f'an event of version "{version}" after version "{self.version}"', Cause.GARBLED
             )
         self.version = version
+
+
+def read_object(body: bytes) -> KubeObject:
+    """Decode one object.
+
+    Raises:
+        ClusterError: it is none.
+    """
+    return _decode(_decode_object, body, "an object")
 
 
 def is_older(version: str, other: str) -> bool:

@@ -1,0 +1,80 @@
+"""What the process counts, for Prometheus. Names of Pods and namespaces are never labels."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+PREFIX = "vci_webhook"
+
+
+class Metrics:
+    """The metrics of one server; a registry of its own, so that a process may have two."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._profile = self._gauge("profile_info", "The profile that is active.", "version")
+        self._rules = self._gauge("profile_rules", "Rules of the active profile.")
+        self._problems = self._gauge(
+            "profile_problems", "Problems of the newest version of the profile.", "severity"
+        )
+        self._rejected = self._gauge(
+            "profile_rejected", "1 while the newest version is invalid as a whole and not active."
+        )
+        self._following = self._gauge("watch_up", "1 while changes arrive.", "resource")
+        self._contact = self._gauge(
+            "watch_last_contact_timestamp_seconds", "Last word of the API server.", "resource"
+        )
+        self._requests = self._counter(
+            "watch_requests", "Requests to list or to watch.", "resource", "verb"
+        )
+        self._failures = self._counter(
+            "watch_failures", "Those that ended as they should not.", "resource", "cause"
+        )
+        self._namespaces = self._gauge("namespaces", "Namespaces known.")
+        self._reads = self._counter(
+            "namespace_reads", "Namespaces read for a review before the watch had them.", "result"
+        )
+
+    def _gauge(self, name: str, told: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", told, labels, registry=self.registry)
+
+    def _counter(self, name: str, told: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", told, labels, registry=self.registry)
+
+    def render(self) -> bytes:
+        """Give everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def profile_active(self, version: str, rules: int) -> None:
+        """Tell which profile acts."""
+        self._profile.clear()
+        self._profile.labels(version).set(1)
+        self._rules.set(rules)
+
+    def profile_read(self, errors: int, warnings: int, *, rejected: bool) -> None:
+        """Tell what is wrong with the newest version."""
+        self._problems.labels("error").set(errors)
+        self._problems.labels("warning").set(warnings)
+        self._rejected.set(rejected)
+
+    def asked(self, resource: str, *, watch: bool) -> None:
+        """Count a request."""
+        self._requests.labels(resource, "watch" if watch else "list").inc()
+
+    def heard(self, resource: str) -> None:
+        """Tell that the API server has answered."""
+        self._following.labels(resource).set(1)
+        self._contact.labels(resource).set(time.time())
+
+    def failed(self, resource: str, cause: str) -> None:
+        """Count a failure; until the next answer nothing new is learnt."""
+        self._following.labels(resource).set(0)
+        self._failures.labels(resource, cause).inc()
+
+    def namespaces_known(self, count: int) -> None:
+        """Tell how many namespaces there are."""
+        self._namespaces.set(count)
+
+    def namespace_read(self, result: str) -> None:
+        """Count a live read."""
+        self._reads.labels(result).inc()
