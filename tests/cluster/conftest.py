@@ -21,7 +21,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Build what is missing, then run the session inside; None lets it run here."""
     as_it_is = config.option.collectonly or config.option.help or config.option.usepdb
     if as_it_is or isolation.is_inside() or "PYTEST_XDIST_WORKER" in os.environ:
-        isolation.bring_up_loopback()
+        isolation.settle_in()
         return None
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():

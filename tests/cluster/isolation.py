@@ -75,10 +75,11 @@ def run_inside(command: Sequence[str]) -> int | None:
             signal.signal(number, handler)
 
 
-def bring_up_loopback() -> None:
-    """Switch the new network namespace's lo on, as ``ip link set lo up`` does."""
+def settle_in() -> None:
+    """Make a new inside usable: switch its lo on, and take interrupts even from a shell's ``&``."""
     if not is_inside() or sys.platform != "linux":
         return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sH14x", b"lo", 0)
         flags = struct.unpack("16sH14x", fcntl.ioctl(control, SIOCGIFFLAGS, request))[1]

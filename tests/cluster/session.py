@@ -36,7 +36,7 @@ def run(module: str, act: Callable[[], int]) -> int:
             status = isolation.run_inside([sys.executable, "-m", module, *sys.argv[1:]])
             if status is not None:
                 return status
-        isolation.bring_up_loopback()
+        isolation.settle_in()
         return act()
     except (binaries.UnavailableError, binaries.BuildError, NotReadyError) as error:
         print(error, file=sys.stderr)

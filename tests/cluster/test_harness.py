@@ -73,7 +73,7 @@ def test_programs_end_with_their_parent(tmp_path: Path, number: signal.Signals) 
 def test_inside_is_a_network_of_our_own() -> None:
     """A command that runs inside sees loopback, up, and no other interface."""
     code = (
-        "import socket; from tests.cluster import isolation; isolation.bring_up_loopback();"
+        "import socket; from tests.cluster import isolation; isolation.settle_in();"
         "socket.create_server(('127.0.0.1', 1));"
         "assert [name for _, name in socket.if_nameindex()] == ['lo']"
     )
