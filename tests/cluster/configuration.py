@@ -12,6 +12,11 @@ from tests.cluster.scripted import ALLOW, PROBE, Reply, ScriptedWebhook
 from tests.cluster.workloads import bare_pod
 
 
+def client_config(url: str, authority: bytes) -> Object:
+    """Say where a webhook is, and who vouches for it."""
+    return {"url": url, "caBundle": base64.b64encode(authority).decode()}
+
+
 def webhook_configuration(
     name: str,
     url: str,
@@ -29,7 +34,7 @@ def webhook_configuration(
     }
     webhook = {
         "name": f"{name}.vci-webhook.test",
-        "clientConfig": {"url": url, "caBundle": base64.b64encode(authority).decode()},
+        "clientConfig": client_config(url, authority),
         "rules": [rule],
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from tests.cluster.client import Client, Object, read_manifests
-from tests.cluster.configuration import configured, webhook_configuration
+from tests.cluster.configuration import client_config, configured
 from tests.cluster.control_plane import VIRTUAL_NODE_TAINT, Cluster
 from tests.cluster.scripted import PROBE
-from tests.cluster.webhook import serve
+from tests.cluster.webhook import Served, serve
 from tests.cluster.workloads import EXAMPLES, bare_pod
 
 PLACED = "workflows"  # the examples' namespace, with the label that their profile selects
@@ -15,26 +16,22 @@ PROFILE = EXAMPLES / "vci-profile.yaml"
 
 
 @contextmanager
-def examples_in_force(cluster: Cluster, *others: str) -> Iterator[str]:
-    """Serve the examples' profile for their namespace, and for others that have no label.
-
-    The name that the API server's metrics give the webhook is returned.
-    """
+def examples_in_force(cluster: Cluster, *others: str) -> Iterator[Served]:
+    """Serve the examples' profile for their namespace, and for others that have no label."""
     namespaces = read_manifests(EXAMPLES / "namespace.yaml")
     namespaces += [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in others
     ]
     with serve(cluster.plane.logs / "webhook.log", PROFILE, namespaces) as webhook:
-        configuration = webhook_configuration(
-            "vci-webhook", webhook.url, webhook.authority, [PLACED, *others], failurePolicy="Fail"
-        )
+        (configuration,) = read_manifests(EXAMPLES / "webhook-configuration.yaml")
+        (entry,) = configuration["webhooks"]
+        entry["clientConfig"] = client_config(webhook.url, webhook.authority)
         with configured(cluster.admin, configuration, lambda: _acts(cluster.admin)):
-            yield configuration["webhooks"][0]["name"]
+            yield replace(webhook, name=entry["name"])
 
 
 def _acts(admin: Client) -> bool:
-    pod = admin.create(bare_pod(PROBE), PLACED, "?dryRun=All")
-    return is_placed(pod)
+    return is_placed(admin.create(bare_pod(PROBE), PLACED, "?dryRun=All"))
 
 
 def is_placed(pod: Object) -> bool:

@@ -16,7 +16,7 @@ from tests.cluster.scripted import (
     deny,
     patch,
 )
-from tests.cluster.workloads import finished_workflow, one_pod_workflow, pods_of
+from tests.cluster.workloads import example_workflow, finished_workflow, one_pod_workflow, pods_of
 
 PLACE = patch(
     {"op": "add", "path": "/spec/nodeSelector", "value": {"type": "virtual-kubelet"}},
@@ -101,6 +101,18 @@ def test_a_denial_with_403_ends_the_workflow(cluster: Cluster, namespace: str) -
     assert result.node["phase"] == "Error"
     assert "denied the request: not on my nodes" in result.node["message"]
     assert result.calls == 1
+
+
+def test_a_denial_fails_the_steps_around_it(cluster: Cluster, namespace: str) -> None:
+    """The step whose Pod is denied is an Error, the steps around it and the workflow Failed."""
+    manifest = example_workflow("steps")
+    manifest["metadata"]["namespace"] = namespace
+    with scripted_webhook(cluster, namespace, deny(403, "not on my nodes")):
+        workflow = finished_workflow(cluster.admin, cluster.admin.create(manifest))
+    phases = {node["displayName"]: node["phase"] for node in workflow["status"]["nodes"].values()}
+    assert workflow["status"]["phase"] == "Failed"
+    assert phases["hello1"] == "Error"
+    assert "denied the request: not on my nodes" in workflow["status"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import pytest
 import yaml
 
 from tests.cluster.client import Object
+from tests.cluster.configuration import configured, webhook_configuration
 from tests.cluster.control_plane import ORDINARY_NODE, VIRTUAL_NODE, Cluster
 from tests.cluster.kubelet import ARGO, Outcome
 from tests.cluster.placing import PLACED, PROFILE, examples_in_force, is_placed
 from tests.cluster.process import eventually
+from tests.cluster.webhook import Served
 from tests.cluster.workloads import (
     bare_pod,
     create_namespace,
@@ -39,11 +41,27 @@ def without_webhook(session_cluster: Cluster) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def webhook(session_cluster: Cluster, without_webhook: bytes) -> Iterator[str]:
-    """Put the real webhook in force; return its name in the API server's metrics."""
+def webhook(session_cluster: Cluster, without_webhook: bytes) -> Iterator[Served]:
+    """Put the real webhook in force, as the examples configure it."""
     assert without_webhook
     prepare_examples(session_cluster.admin)
-    with examples_in_force(session_cluster, PLAIN) as name:
+    with examples_in_force(session_cluster, PLAIN) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def asked_elsewhere(session_cluster: Cluster, webhook: Served) -> Iterator[str]:
+    """Have the API server ask for the plain namespace too; return that configuration's name."""
+    configuration = webhook_configuration(
+        "elsewhere", webhook.url, webhook.authority, [PLAIN], failurePolicy="Fail"
+    )
+    name = configuration["webhooks"][0]["name"]
+
+    def acts() -> bool:
+        session_cluster.admin.create(bare_pod(), PLAIN, "?dryRun=All")
+        return answered_calls(session_cluster, name) > 0
+
+    with configured(session_cluster.admin, configuration, acts):
         yield name
 
 
@@ -62,9 +80,9 @@ def run_example(cluster: Cluster, name: str, **parameters: str) -> dict[str, Obj
 
 
 @pytest.fixture(scope="module")
-def greetings(session_cluster: Cluster, webhook: str) -> dict[str, Object]:
+def greetings(session_cluster: Cluster, webhook: Served) -> dict[str, Object]:
     """Run the workflow that says nothing of VCI."""
-    assert webhook
+    assert webhook.name
     return run_example(session_cluster, "steps")
 
 
@@ -138,7 +156,7 @@ def test_a_film_is_rendered_on_the_virtual_node(cluster: Cluster) -> None:
 
 
 def test_a_pod_elsewhere_is_untouched(
-    cluster: Cluster, without_webhook: bytes, webhook: str
+    cluster: Cluster, without_webhook: bytes, asked_elsewhere: str
 ) -> None:
     """In a namespace without the label not one byte of a Pod changes.
 
@@ -146,13 +164,13 @@ def test_a_pod_elsewhere_is_untouched(
     before any webhook was configured. Only what the server makes up for each Pod is left out: uid,
     resourceVersion, times, and the five letters at the end of the token volume's name.
     """
-    calls = successful_calls(cluster, webhook)
+    calls = answered_calls(cluster, asked_elsewhere)
     answer = cluster.admin.create_raw(bare_pod("untouched"), PLAIN)
-    assert successful_calls(cluster, webhook) == calls + 1
+    assert answered_calls(cluster, asked_elsewhere) == calls + 1
     assert comparable(answer) == comparable(without_webhook)
 
 
-def successful_calls(cluster: Cluster, webhook: str) -> int:
+def answered_calls(cluster: Cluster, webhook: str) -> int:
     """Count the API server's calls of a webhook that it got an answer to."""
     metrics = cluster.admin.send("GET", "/metrics").decode()
     answered = (
@@ -166,7 +184,7 @@ def comparable(answer: bytes) -> bytes:
     return re.sub(rb"(kube-api-access-)\w{5}", rb"\1", MADE_UP.sub(rb'"\1":""', answer))
 
 
-@pytest.mark.usefixtures("webhook")
+@pytest.mark.usefixtures("asked_elsewhere")
 def test_a_workflow_elsewhere_runs_on_the_ordinary_node(cluster: Cluster) -> None:
     """In a namespace without the label a workflow's Pod is left alone and runs where it did."""
     submitted = cluster.admin.create(one_pod_workflow(PLAIN))
@@ -179,7 +197,7 @@ def test_a_workflow_elsewhere_runs_on_the_ordinary_node(cluster: Cluster) -> Non
     assert not [key for key in keys if "vci" in key]
 
 
-def test_the_audit_log_names_decision_and_rule(cluster: Cluster, webhook: str) -> None:
+def test_the_audit_log_names_decision_and_rule(cluster: Cluster, webhook: Served) -> None:
     """The API server's audit log says of each creation what was decided, by which rule."""
     cluster.admin.create(bare_pod("audited"), PLACED)
 
@@ -189,5 +207,5 @@ def test_the_audit_log_names_decision_and_rule(cluster: Cluster, webhook: str) -
         return next((e for e in events if e["objectRef"].get("name") == "audited"), None)
 
     annotations = eventually(seek, "the creation in the audit log")["annotations"]
-    assert annotations[f"{webhook}/decision"] == "enforce"
-    assert annotations[f"{webhook}/rule"] == "argo-workflows"
+    assert annotations[f"{webhook.name}/decision"] == "enforce"
+    assert annotations[f"{webhook.name}/rule"] == "argo-workflows"

@@ -22,7 +22,7 @@ class Served:
 
     url: str
     authority: bytes
-    log: Path
+    name: str = ""  # in the configuration, and so in the API server's log and metrics
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def serve(log: Path, profile: Path, namespaces: list[Object]) -> Iterator[Served
         ready = f"http://127.0.0.1:{management_port}/readyz"
         wait_until_ready(process, log, lambda: _answers(ready), seconds=15)
         url = f"https://127.0.0.1:{port}/mutate"
-        yield Served(url, (folder / "ca.crt").read_bytes(), log)
+        yield Served(url, (folder / "ca.crt").read_bytes())
 
 
 def _answers(url: str) -> bool:
