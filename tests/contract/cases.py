@@ -21,7 +21,8 @@ A file of ``cases/`` is a stream of documents, each a case; a first document wit
     ``decision``, ``rules``: what the audit annotations say;
     ``reasons``: what the ``skipped`` annotation says; ``warnings``: a part of each warning;
     ``status``: an HTTP status that is not 200;
-    ``problems``: a part of each problem of the profile, which has none unless told.
+    ``problems``: a part of each problem of the profile, which has no errors unless told;
+    ``twice: true``: sent again, the patched Pod is patched again, which none is unless told.
 
 In ``expect``, ``$VERSION`` stands for the profile's version.
 """
@@ -39,6 +40,7 @@ FOLDER = Path(__file__).parent / "cases"
 _FIELDS = {"why", "profile", "namespace", "namespaceLabels", "pod", "request", "expect"}
 _EXPECTATIONS = {
     "unchanged", "pod", "exactly", "decision", "rules", "reasons", "warnings", "status", "problems",
+    "twice",
 }  # fmt: skip
 
 
