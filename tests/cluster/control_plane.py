@@ -16,17 +16,10 @@ import yaml
 from tests.cluster import binaries, pki
 from tests.cluster.client import ApiError, Client, Object, read_manifests
 from tests.cluster.kubelet import Kubelet
+from tests.cluster.nodes import create_nodes
 from tests.cluster.process import free_port, running, wait_until_ready
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ORDINARY_NODE = "node1-cn-beijing-a"
-VIRTUAL_NODE = "vci-node1-cn-beijing-a"
-VIRTUAL_NODE_LABELS = {"type": "virtual-kubelet"}
-VIRTUAL_NODE_TAINT = {
-    "key": "vci.vke.volcengine.com/node-type",
-    "value": "vci",
-    "effect": "NoSchedule",
-}
 ARGO_NAMESPACE = "argo"
 ARGO_USER = f"system:serviceaccount:{ARGO_NAMESPACE}:argo"
 ARGO_GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{ARGO_NAMESPACE}")
@@ -126,7 +119,7 @@ def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster
         admin = plane.client(plane.write_kubeconfig("admin", "admin", "system:masters"))
         _start_api_server(plane, admin, stack)
         _start_controllers(plane, stack)
-        _create_nodes(admin)
+        create_nodes(admin)
         _start_argo(plane, admin, stack)
         kubelet = stack.enter_context(Kubelet(admin).running())
         yield Cluster(plane, admin, kubelet)
@@ -204,26 +197,6 @@ def _start_controllers(plane: ControlPlane, stack: ExitStack) -> None:
         "root-ca-file": plane.authority.certificate,
     }
     plane.start(stack, "kube-controller-manager", *_flags(flags))
-
-
-def _create_nodes(admin: Client) -> None:
-    _create_node(admin, ORDINARY_NODE, {"type": "ecs"}, [], {"cpu": "64", "memory": "256Gi"})
-    size = {"cpu": "10k", "memory": "64Ti"}
-    _create_node(admin, VIRTUAL_NODE, VIRTUAL_NODE_LABELS, [VIRTUAL_NODE_TAINT], size)
-
-
-def _create_node(
-    admin: Client, name: str, labels: dict[str, str], taints: list[Object], size: Object
-) -> None:
-    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **labels}
-    metadata = {"name": name, "labels": labels}
-    admin.create({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
-    capacity = {"pods": "5000", "ephemeral-storage": "1Ti", **size}
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
-    status = {"capacity": capacity, "allocatable": capacity, "conditions": [ready]}
-    admin.patch("Node", name, "", {"status": status}, "/status")
-    # admission gave the new node the taint "not-ready", which nobody here would take away
-    admin.patch("Node", name, "", {"spec": {"taints": taints}})
 
 
 def _start_argo(plane: ControlPlane, admin: Client, stack: ExitStack) -> None:

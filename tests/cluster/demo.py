@@ -14,7 +14,8 @@ from rich.table import Table
 
 from tests.cluster import session
 from tests.cluster.client import Object
-from tests.cluster.control_plane import ORDINARY_NODE, VIRTUAL_NODE, Cluster
+from tests.cluster.control_plane import Cluster
+from tests.cluster.nodes import ORDINARY_NODE, VIRTUAL_NODE
 from tests.cluster.placing import PLACED, examples_in_force
 from tests.cluster.workloads import (
     create_namespace,

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from tests.cluster.client import Client, Object, read_manifests
 from tests.cluster.configuration import client_config, configured
-from tests.cluster.control_plane import VIRTUAL_NODE_TAINT, Cluster
+from tests.cluster.control_plane import Cluster
+from tests.cluster.nodes import VIRTUAL_NODE_TAINT
 from tests.cluster.scripted import PROBE
 from tests.cluster.webhook import Served, serve
 from tests.cluster.workloads import EXAMPLES, bare_pod

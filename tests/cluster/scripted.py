@@ -4,15 +4,14 @@ import base64
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.cluster import pki
-from tests.cluster.client import Client, Object
-from tests.cluster.process import eventually
+from tests.cluster.client import Object
 
 PROBE = "webhook-probe"  # Pods of this name only find out whether a configuration acts yet
 Patch = list[Object]
@@ -60,6 +59,9 @@ def patch(*operations: Object) -> Reply:
     """Allow with a JSONPatch."""
     encoded = base64.b64encode(json.dumps(operations).encode()).decode()
     return Reply({"patchType": "JSONPatch", "patch": encoded})
+
+
+MARK = patch({"op": "add", "path": "/metadata/labels", "value": {"marked": "true"}})
 
 
 def deny(code: int, message: str = "not now") -> Reply:
@@ -148,47 +150,3 @@ class _RequestHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base
         """Say nothing."""
-
-
-def webhook_configuration(
-    name: str,
-    url: str,
-    authority: bytes,
-    namespaces: list[str],
-    **settings: Any,
-) -> Object:
-    """Return a configuration that sends the CREATE of Pods in some namespaces to a URL."""
-    in_namespaces = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}
-    rule = {
-        "apiGroups": [""],
-        "apiVersions": ["v1"],
-        "operations": ["CREATE"],
-        "resources": ["pods"],
-    }
-    webhook = {
-        "name": f"{name}.vci-webhook.test",
-        "clientConfig": {"url": url, "caBundle": base64.b64encode(authority).decode()},
-        "rules": [rule],
-        "admissionReviewVersions": ["v1"],
-        "sideEffects": "None",
-        "namespaceSelector": {"matchExpressions": [in_namespaces]},
-        **settings,
-    }
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": name},
-        "webhooks": [webhook],
-    }
-
-
-@contextmanager
-def configured(client: Client, configuration: Object, acts: Callable[[], bool]) -> Iterator[None]:
-    """Have a configuration in force inside the block; ``acts`` tells when it is."""
-    name = configuration["metadata"]["name"]
-    client.create(configuration)
-    try:
-        eventually(acts, f"webhook configuration {name} in force")
-        yield
-    finally:
-        client.delete("MutatingWebhookConfiguration", name)

@@ -6,7 +6,8 @@ import pytest
 
 from tests.cluster.client import Object
 from tests.cluster.configuration import scripted_webhook
-from tests.cluster.control_plane import ORDINARY_NODE, VIRTUAL_NODE, Cluster
+from tests.cluster.control_plane import Cluster
+from tests.cluster.nodes import ORDINARY_NODE, VIRTUAL_NODE
 from tests.cluster.process import eventually
 from tests.cluster.scripted import (
     HANG_UP,

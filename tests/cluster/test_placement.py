@@ -9,8 +9,9 @@ import yaml
 
 from tests.cluster.client import Object
 from tests.cluster.configuration import configured, webhook_configuration
-from tests.cluster.control_plane import ORDINARY_NODE, VIRTUAL_NODE, Cluster
+from tests.cluster.control_plane import Cluster
 from tests.cluster.kubelet import ARGO, Outcome
+from tests.cluster.nodes import ORDINARY_NODE, VIRTUAL_NODE
 from tests.cluster.placing import PLACED, PROFILE, examples_in_force, is_placed
 from tests.cluster.process import eventually
 from tests.cluster.webhook import Served

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.client import Object
-from tests.cluster.control_plane import ORDINARY_NODE, VIRTUAL_NODE, Cluster
+from tests.cluster.control_plane import Cluster
+from tests.cluster.nodes import ORDINARY_NODE, VIRTUAL_NODE
 from tests.cluster.placing import PLACED, examples_in_force, is_placed
 from tests.cluster.process import eventually
 from tests.cluster.workloads import (
