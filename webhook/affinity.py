@@ -4,13 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from webhook.labels import key_problem, value_problem
-from webhook.place import Place, quoted
+from webhook.labels import is_node_name, key_problem, value_problem
+from webhook.place import Place
+from webhook.wording import quoted
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 _WEIGHTS = range(1, 101)
+_NODE_NAME = "metadata.name"
 _INT64 = range(-(2**63), 2**63)
 
 Terms = tuple[Mapping[str, Any], ...]
@@ -30,80 +32,89 @@ def read_node_affinity(place: Place) -> tuple[Terms, Terms]:
 
 def _required(place: Place) -> Terms:
     terms = place.known_fields(("nodeSelectorTerms",)).get("nodeSelectorTerms")
-    if terms is None or not terms.items():
+    items = terms.items() if terms is not None else []
+    if not items:
         place.error("no nodeSelectorTerms; add a term or remove the field")
-        return ()
-    return tuple(_term(item) for item in terms.items())
+    return tuple(_term(item) for item in items)
 
 
 def _preferred(place: Place) -> Mapping[str, Any]:
     fields = place.known_fields(("weight", "preference"))
     weight = fields["weight"].integer() if "weight" in fields else None
+    if "weight" not in fields:
+        place.error("no weight; add one from 1 to 100")
+    elif weight is not None and weight not in _WEIGHTS:
+        shown = quoted(fields["weight"].node.written)
+        fields["weight"].error(f"{shown} is no weight; write an integer from 1 to 100")
     if "preference" not in fields:
         place.error("no preference; add the term to prefer")
         return {}
-    if weight is None or weight not in _WEIGHTS:
-        place.error(f"weight {quoted(weight)} is not an integer from 1 to 100; write one")
     return {"weight": weight, "preference": _term(fields["preference"])}
 
 
 def _term(place: Place) -> Mapping[str, Any]:
     fields = place.known_fields(("matchExpressions", "matchFields"))
-    found = {}
-    if "matchExpressions" in fields:
-        found["matchExpressions"] = [_expression(e) for e in fields["matchExpressions"].items()]
-    if "matchFields" in fields:
-        found["matchFields"] = [_field(f) for f in fields["matchFields"].items()]
+    found = {
+        name: [read(item) for item in fields[name].items()]
+        for name, read in (("matchExpressions", _expression), ("matchFields", _field))
+        if name in fields
+    }
     found = {name: requirements for name, requirements in found.items() if requirements}
     if not found:
         place.error("an empty term matches no node at all; add an expression or remove the term")
     return found
 
 
-def _requirement(place: Place) -> dict[str, Any]:
+def _requirement(place: Place, operators: tuple[str, ...]) -> tuple[dict[str, Any], list[Place]]:
+    """Read what expressions and fields have in common; return it with the places of its values."""
     fields = place.known_fields(("key", "operator", "values"))
     found: dict[str, Any] = {}
     for name in ("key", "operator"):
         if name not in fields:
             place.error(f"no {name}; add it")
     if "key" in fields:
-        found["key"] = fields["key"].string() or ""
+        found["key"] = fields["key"].string()
     if "operator" in fields:
-        found["operator"] = fields["operator"].choice(_OPERATORS)
-    if "values" in fields and (values := fields["values"].strings()):
-        found["values"] = values
-    return found
+        found["operator"] = fields["operator"].choice(operators)
+    values = fields["values"].items() if "values" in fields else []
+    if values:
+        found["values"] = [value.string() for value in values]
+    return found, values
 
 
 def _expression(place: Place) -> dict[str, Any]:
-    found = _requirement(place)
-    values: list[str] = found.get("values", [])
-    if problem := key_problem(found.get("key", "")):
-        place.error(problem)
-    match found.get("operator"):
-        case "In" | "NotIn":
-            if not values:
-                place.error(f"{found['operator']} needs at least one value; add it")
-        case "Exists" | "DoesNotExist":
-            if values:
-                place.error(f"{found['operator']} takes no values; remove them")
-        case "Gt" | "Lt":
-            if len(values) != 1 or not _is_integer(values[0]):
-                place.error(f"{found['operator']} needs exactly one value, an integer in quotes")
+    found, values = _requirement(place, _OPERATORS)
+    key, operator = found.get("key"), found.get("operator")
+    if key is not None and (problem := key_problem(key)):
+        place.below("key").error(f"{quoted(key)} {problem}")
+    match operator:
+        case "In" | "NotIn" if not values:
+            place.error(f"{operator} needs at least one value; add it")
+        case "Exists" | "DoesNotExist" if values:
+            place.error(f"{operator} takes no values; remove them")
+        case "Gt" | "Lt" if len(values) != 1 or not _is_integer(found["values"][0]):
+            place.error(f"{operator} compares integers; give exactly one value, in quotes")
     for value in values:
-        if problem := value_problem(value):
-            place.error(f"{quoted(value)}: {problem}")
+        text = value.node.value
+        if isinstance(text, str) and (problem := value_problem(text)):
+            value.error(f"{quoted(text)} {problem}")
     return found
 
 
 def _field(place: Place) -> dict[str, Any]:
-    found = _requirement(place)
-    if found.get("key") != "metadata.name":
-        place.error("the one field to match is metadata.name; use it or matchExpressions")
-    if found.get("operator") not in ("In", "NotIn") or len(found.get("values", [])) != 1:
-        place.error("a field takes In or NotIn and exactly one value; use one term a name")
+    found, values = _requirement(place, ("In", "NotIn"))
+    if found.get("key", _NODE_NAME) not in (None, _NODE_NAME):
+        place.below("key").error(f"the one field to match is {_NODE_NAME}; use matchExpressions")
+    if len(values) != 1:
+        place.error("a field takes exactly one value; write a term for each name")
+    for value in values:
+        text = value.node.value
+        if isinstance(text, str) and not is_node_name(text):
+            value.error(f"{quoted(text)} is no node's name; write one as kubectl get nodes does")
     return found
 
 
-def _is_integer(text: str) -> bool:
-    return bool(re.fullmatch(r"[+-]?\d{1,19}", text)) and int(text) in _INT64
+def _is_integer(text: str | None) -> bool:
+    return (
+        text is not None and bool(re.fullmatch(r"[+-]?[0-9]{1,19}", text)) and int(text) in _INT64
+    )

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from webhook import vci
+from webhook.defaults import Defaults
 from webhook.pod import Container, HostPath, Pod, PodSpec
-from webhook.profile import Defaults
 
 _DIRECTORY_TYPES = (None, "", "Directory", "DirectoryOrCreate")
 

@@ -1,214 +1,143 @@
-"""YAML or JSON text in, a tree of values out that remembers where in the text each one stood.
-
-Built from the parser's events instead of its objects: so a problem can name line and column, a key
-given twice is seen, and no text, however nested or self-referring, can exhaust memory or the stack.
-"""
+"""YAML or JSON text in, a tree of values out; whoever wrote what cannot be read is told where."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+import re
+from typing import Any, NoReturn
 
 import yaml
 
-from webhook.errors import ProfileError
+from webhook.compose import DEPTH_LIMIT, SIZE_LIMIT, DocumentError, compose_documents
+from webhook.node import Node, mapping, sequence
 
-Scalar: TypeAlias = str | int | float | bool | None
-
-DEPTH_LIMIT = 64  # a profile nests 8 deep; the limit only has to be far from the stack's end
-SIZE_LIMIT = 1_000_000  # values after anchors are expanded; 1 MiB of text holds at most half of it
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_RESOLVER: Any = yaml.SafeLoader("")
-_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with the text of one mapping: a key given twice, or one that is no string."""
-
-    message: str
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One value of the text: a scalar, a list of nodes, or a mapping of names to nodes.
-
-    ``line`` and ``column`` count from 1; 0 when the position is not known. ``style`` is how a
-    scalar was written (``|``, ``>``, quotes), ``size`` the number of values with anchors expanded.
-    """
-
-    value: "Scalar | list[Node] | dict[str, Node]"
-    line: int = 0
-    column: int = 0
-    style: str | None = None
-    size: int = 1
-    keys: "dict[str, Node]" = field(default_factory=dict)
-    faults: tuple[Fault, ...] = ()
-
-    def plain(self) -> Any:
-        """Return the value without positions, as ``json.loads`` would."""
-        if isinstance(self.value, dict):
-            return {key: node.plain() for key, node in self.value.items()}
-        if isinstance(self.value, list):
-            return [node.plain() for node in self.value]
-        return self.value
-
-    def walk(self) -> "Iterator[Node]":
-        """Yield this node and every node below it."""
-        yield self
-        children: list[Node] = []
-        if isinstance(self.value, dict):
-            children = list(self.value.values())
-        elif isinstance(self.value, list):
-            children = self.value
-        for child in children:
-            yield from child.walk()
+LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # byte order marks of UTF-16 and -32
+_JSON_NUMBER_LIMIT = 4000  # digits; Python refuses to convert longer ones
 
 
 def decode(content: bytes, where: str) -> str:
     """Decode a file's bytes; a byte order mark is dropped.
 
     Raises:
-        ProfileError: the bytes are not UTF-8.
+        DocumentError: the bytes are not UTF-8.
     """
+    if content.startswith(_WIDE_MARKS):
+        raise DocumentError(where, "UTF-16 or UTF-32 text; save the file as UTF-8")
+    if (position := content.find(b"\0")) >= 0:
+        raise DocumentError(
+            where, f"not text (byte {position} is NUL); save the file as UTF-8 text"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ProfileError(
-            f"{where}: not UTF-8 text (byte {error.start}); save the file as UTF-8"
+        raise DocumentError(
+            where, f"not UTF-8 text (byte {error.start}); save the file as UTF-8"
         ) from None
 
 
-def parse_documents(text: str, where: str) -> list[Node]:
+def parse_documents(text: str, where: str, limit: int = SIZE_LIMIT) -> list[Node]:
     """Parse every document of a YAML or JSON text; empty documents are left out.
 
     Raises:
-        ProfileError: the text is neither, nests too deep, or expands beyond all measure.
+        DocumentError: the text is neither, nests too deep, or holds more than ``limit`` values.
     """
     try:
-        return [node for node in _documents(text, where) if node.value is not None]
+        text.encode()
+        return [
+            node
+            for node in compose_documents(text, where, limit)
+            if node.value is not None or node.faults
+        ]
+    except UnicodeEncodeError as error:
+        what = "half of a character (a lone surrogate) in the text; remove it"
+        raise DocumentError(where, what, *_line_and_column(text[: error.start])) from None
     except yaml.YAMLError as error:
-        from_json = _parse_json(text)
-        if from_json is not None:
-            return [from_json]
-        raise ProfileError(_syntax_problem(error, where)) from None
+        try:
+            return [_parse_json(text, where, limit)]
+        except ValueError:
+            raise _syntax_error(error, text, where) from None
 
 
-def _syntax_problem(error: yaml.YAMLError, where: str) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
-    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    what = " ".join(str(what).split())
+def _line_and_column(before: str) -> tuple[int, int]:
+    """Return the position that follows a text."""
+    lines = LINE_BREAK.split(before)
+    return len(lines), len(lines[-1]) + 1
+
+
+def _syntax_error(error: yaml.YAMLError, text: str, where: str) -> DocumentError:
+    """Say what is wrong in the place where a person has to look."""
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text.encode()[: error.position].decode(errors="ignore")
+        what = f"{error.reason}; remove the character, or escape it in double quotes"
+        return DocumentError(where, f"neither JSON nor YAML: {what}", *_line_and_column(before))
+    context, mark = getattr(error, "context", None), getattr(error, "problem_mark", None)
+    opened = getattr(error, "context_mark", None)
+    if mark is not None and opened is not None and mark.index >= len(text.rstrip()):
+        mark = opened  # it was never closed, so the end of the text is no help
+    what = " ".join(str(part) for part in (getattr(error, "problem", None), context) if part)
     remedy = "correct the text here, or quote it"
-    if "cannot start any token" in what or "tab" in what:
-        remedy = "indent with spaces, never tabs, and quote text that begins with @, ` or %"
-    return f"{place}: neither JSON nor YAML: {what}; {remedy}"
+    if mark is not None and "\t" in text[mark.index : mark.index + 1]:
+        what, remedy = "a tab where YAML wants spaces", "indent with spaces"
+    elif "nesting depth" in what:
+        what, remedy = f"nested deeper than {DEPTH_LIMIT} levels", "flatten it"
+    elif "cannot start any token" in what:
+        remedy = "quote text that begins with @, ` or %"
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    return DocumentError(where, f"neither JSON nor YAML: {what}; {remedy}", line, column)
 
 
-def _parse_json(text: str) -> Node | None:
-    """Parse what only JSON accepts: escaped surrogate pairs, keys of over 1,024 characters."""
-    try:
-        value = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_json_mapping)
-        return _json_node(value)
-    except (ValueError, RecursionError):
-        return None
+def _parse_json(text: str, where: str, limit: int) -> Node:
+    """Parse what only JSON accepts: escaped surrogate pairs, keys of over 1,024 characters.
 
+    Positions are not known.
 
-def _json_mapping(pairs: list[tuple[str, Any]]) -> Node:
-    return _mapping([(Node(key), _json_node(value)) for key, value in pairs], 0, 0)
+    Raises:
+        ValueError: it is not JSON.
+        DocumentError: it nests too deep, or holds too much.
+    """
+    count = 0
 
-
-def _json_node(value: Any) -> Node:
-    if isinstance(value, Node):
-        return value
-    if isinstance(value, list):
-        return Node([_json_node(item) for item in value])
-    return Node(value)
-
-
-def _documents(text: str, where: str) -> Iterator[Node]:
-    events = yaml.parse(text, Loader=_LOADER)
-    anchors: dict[str, Node | None] = {}
-    for event in events:
-        if isinstance(event, yaml.DocumentStartEvent):
-            anchors.clear()
-            yield _compose(next(events), events, anchors, where, 1)
-
-
-def _compose(
-    event: Any, events: Iterator[Any], anchors: dict[str, Node | None], where: str, depth: int
-) -> Node:
-    """Build the node that ``event`` begins; recursion is bounded by DEPTH_LIMIT."""
-    line, column = event.start_mark.line + 1, event.start_mark.column + 1
-    if depth > DEPTH_LIMIT:
-        _refuse(where, line, column, f"nested deeper than {DEPTH_LIMIT} levels; flatten it")
-    if isinstance(event, yaml.AliasEvent):
-        return _alias(event, anchors, where, line, column)
-    if event.anchor is not None:
-        anchors[event.anchor] = None
-    if isinstance(event, yaml.ScalarEvent):
-        node = Node(_scalar(event, where), line, column, event.style)
-    else:
-        children = []
-        end = yaml.SequenceEndEvent, yaml.MappingEndEvent
-        while not isinstance(child := next(events), end):
-            children.append(_compose(child, events, anchors, where, depth + 1))
-        if isinstance(event, yaml.SequenceStartEvent):
-            node = Node(children, line, column, size=1 + sum(child.size for child in children))
+    def node_of(value: Any) -> Node:
+        nonlocal count
+        count += 1
+        if count > limit:
+            raise DocumentError(where, f"more than {limit:,} values; leave some out")
+        if isinstance(value, str):
+            _check_characters(value, where)
+        if isinstance(value, Node):
+            node = value
+        elif isinstance(value, list):
+            node = sequence([node_of(item) for item in value])
         else:
-            node = _mapping(list(zip(children[::2], children[1::2], strict=True)), line, column)
-    if node.size > SIZE_LIMIT:
-        _refuse(where, line, column, "its anchors expand beyond all measure; write it out")
-    if event.anchor is not None:
-        anchors[event.anchor] = node
-    return node
+            node = Node(value, written="" if isinstance(value, str) else json.dumps(value))
+        if node.height > DEPTH_LIMIT:
+            raise DocumentError(where, f"nested deeper than {DEPTH_LIMIT} levels; flatten it")
+        return node
 
+    def pairs_of(pairs: list[tuple[str, Any]]) -> Node:
+        return mapping([(node_of(key), node_of(value)) for key, value in pairs])
 
-def _alias(event: Any, anchors: dict[str, Node | None], where: str, line: int, column: int) -> Node:
-    if event.anchor not in anchors:
-        _refuse(where, line, column, f'no anchor "{event.anchor}" before this; define it first')
-    node = anchors[event.anchor]
-    if node is None:
-        _refuse(where, line, column, f'"{event.anchor}" contains itself; write it out')
-    return node
-
-
-def _scalar(event: Any, where: str) -> Scalar:
-    """Resolve a scalar by YAML 1.1, as Kubernetes does: an unquoted ``off`` is false."""
-    tag = event.tag
-    if tag is None or tag == "!":
-        tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag not in _TAGS:  # timestamps, merge keys: Kubernetes has neither
-            return str(event.value)
-    line, column = event.start_mark.line + 1, event.start_mark.column + 1
-    if tag not in _TAGS:
-        _refuse(where, line, column, f'the tag "{tag}" has no meaning here; remove it')
     try:
-        value: Scalar = _RESOLVER.construct_object(yaml.ScalarNode(tag, event.value))
-    except (ValueError, KeyError, yaml.YAMLError):
-        _refuse(where, line, column, "not a value of its type; quote it if it is text")
-    return value
+        value = json.loads(
+            text, object_pairs_hook=pairs_of, parse_constant=_refuse_constant, parse_int=_integer
+        )
+        return node_of(value)
+    except RecursionError:
+        raise ValueError from None
 
 
-def _mapping(pairs: list[tuple[Node, Node]], line: int, column: int) -> Node:
-    values: dict[str, Node] = {}
-    keys: dict[str, Node] = {}
-    faults = []
-    for key, value in pairs:
-        if not isinstance(key.value, str):
-            faults.append(Fault("a key that is not a string; quote it", key.line, key.column))
-        elif key.value in values:
-            message = f'"{key.value}" is given twice; keep one of the two'
-            faults.append(Fault(message, key.line, key.column))
-        else:
-            values[key.value] = value
-            keys[key.value] = key
-    size = 1 + sum(value.size for value in values.values())
-    return Node(values, line, column, size=size, keys=keys, faults=tuple(faults))
+def _check_characters(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = f"\\u{ord(text[error.start]):04x}"
+        what = f'"{code}" alone is half of a character; write both halves, or remove it'
+        raise DocumentError(where, what) from None
 
 
-def _refuse(where: str, line: int, column: int, what: str) -> NoReturn:
-    raise ProfileError(f"{where}:{line}:{column}: {what}")
+def _refuse_constant(_: str) -> NoReturn:
+    """Refuse NaN and Infinity, which JSON does not have."""
+    raise ValueError
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _JSON_NUMBER_LIMIT else float("inf")

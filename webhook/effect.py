@@ -12,11 +12,13 @@ from typing import Any
 from webhook import vci
 from webhook.affinity import read_node_affinity
 from webhook.labels import key_problem, value_problem
-from webhook.place import Place, quoted
+from webhook.place import Place
+from webhook.wording import quoted
 
 _INT32 = range(-(2**31), 2**31)
+_INT64 = range(-(2**63), 2**63)
 _CANONICAL_INTEGER = re.compile(r"0|-[0-9]{1,10}|[1-9][0-9]{0,9}")
-_TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +36,18 @@ class Effect:
     preferred_terms: tuple[Mapping[str, Any], ...] = ()
 
 
-def read_effect(place: Place, virtual_node_key: str) -> tuple[Effect, str | None]:
-    """Read an effect; return it with the value of ``burst-to-vci`` that it tried to set.
+def read_effect(place: Place, virtual_node_key: str) -> tuple[Effect, Place | None]:
+    """Read an effect; return it with the place where it tries to set ``burst-to-vci``.
 
     That annotation is a placement in disguise, so the rule decides what becomes of it.
     """
     fields = place.known_fields(_FIELDS)
-    annotations = _annotations(fields["annotations"]) if "annotations" in fields else {}
-    burst = annotations.pop(vci.BURST, None)
-    for name, (key, read) in _FIRST_CLASS.items():
-        if name not in fields:
-            continue
-        if key in annotations:
-            message = f'sets the annotation "{key}", as effect.annotations does; keep one of them'
-            fields[name].error(message)
-        elif (value := read(fields[name])) is not None:
-            annotations[key] = value
-    for key, value in annotations.items():
-        _warn_unusual(fields, key, value)
+    annotations, burst = _annotations(fields)
     if vci.annotations_size(annotations) > vci.ANNOTATIONS_LIMIT_BYTES:
-        place.error("annotations of more than 256 KiB in all; the API server would refuse the Pod")
+        place.error(
+            "annotations of more than 256 KiB in all, so the API server would refuse the Pod; "
+            "shorten them"
+        )
     required, preferred = (
         read_node_affinity(fields["nodeAffinity"]) if "nodeAffinity" in fields else ((), ())
     )
@@ -68,53 +62,92 @@ def read_effect(place: Place, virtual_node_key: str) -> tuple[Effect, str | None
     return effect, burst
 
 
-def _annotations(place: Place) -> dict[str, str]:
-    found = {}
-    for key, (text, at) in place.string_map().items():
-        problem = key_problem(key.lower()) or _reserved(key) or _interpreted(key, text)
-        if problem:
-            at.error(problem)
-        else:
-            found[key] = text
-    return found
+def _annotations(fields: dict[str, Place]) -> tuple[dict[str, str], Place | None]:
+    """Read the annotations, those behind first-class fields too; ``burst-to-vci`` apart."""
+    burst = None
+    found: dict[str, str] = {}
+    if "annotations" in fields:
+        written = fields["annotations"]
+        found = _legal(written, _annotation_key_problem, _annotation_value_problem)
+        for key, text in found.items():
+            if what := unusual(key, text):
+                written.below(key).warning(what)
+        if found.pop(vci.BURST, None) is not None:
+            burst = written.below(vci.BURST)
+    for name, (key, read) in _FIRST_CLASS.items():
+        if name not in fields:
+            continue
+        if key in found:
+            message = f'sets the annotation "{key}", as effect.annotations does; keep one of them'
+            fields[name].error(message)
+        elif (value := read(fields[name], key)) is not None:
+            found[key] = value
+    return found, burst
 
 
 def _labels(place: Place) -> dict[str, str]:
-    found = {}
-    for key, (text, at) in place.string_map().items():
-        problem = key_problem(key) or _reserved(key) or value_problem(text)
-        if problem:
-            at.error(problem)
-        else:
-            found[key] = text
-    return found
+    return _legal(place, _label_key_problem, _label_value_problem)
 
 
 def _node_selector(fields: dict[str, Place], virtual_node_key: str) -> dict[str, str]:
     if "nodeSelector" not in fields:
         return {}
-    found = {}
-    for key, (text, at) in fields["nodeSelector"].string_map().items():
-        problem = key_problem(key) or value_problem(text)
+
+    def key_fault(key: str) -> str | None:
         if key == virtual_node_key:
-            problem = "this label marks virtual nodes, so it is set by placement; use placement"
-        if problem:
-            at.error(problem)
+            return "marks virtual nodes, so placement sets it; remove it and use placement"
+        return key_problem(key)
+
+    return _legal(fields["nodeSelector"], key_fault, _label_value_problem)
+
+
+def _legal(
+    place: Place,
+    key_fault: Callable[[str], str | None],
+    value_fault: Callable[[str, str], str | None],
+) -> dict[str, str]:
+    """Read a map of strings; an entry that Kubernetes or VCI would not take is an error."""
+    found = {}
+    for key, (value, at) in place.string_map().items():
+        if problem := key_fault(key):
+            place.key(key).error(f"{quoted(key)} {problem}")
+        elif problem := value_fault(key, value):
+            at.error(f"{quoted(value)} {problem}")
         else:
-            found[key] = text
+            found[key] = value
     return found
+
+
+def _label_key_problem(key: str) -> str | None:
+    return key_problem(key) or _reserved(key)
+
+
+def _label_value_problem(_: str, value: str) -> str | None:
+    return value_problem(value)
+
+
+def _annotation_key_problem(key: str) -> str | None:
+    return key_problem(key.lower()) or _reserved(key) or _interpreted(key)
+
+
+def _annotation_value_problem(key: str, value: str) -> str | None:
+    if key == "controller.kubernetes.io/pod-deletion-cost" and not (
+        _CANONICAL_INTEGER.fullmatch(value) and int(value) in _INT32
+    ):
+        return "is no 32-bit integer, so the API server would refuse the Pod; write one"
+    return None
 
 
 def _reserved(key: str) -> str | None:
     prefix, _, _ = key.rpartition("/")
     if key in vci.WRITTEN_BACK:
-        return "VCI writes this back on running Pods; remove it"
+        return "is what VCI writes back on running Pods; remove it"
     if prefix in ("workflows.argoproj.io", "vci-webhook"):
-        return f"keys under {prefix}/ steer that program itself; remove it"
+        return f"steers a program, as all keys under {prefix}/ do; remove it"
     return None
 
 
-def _interpreted(key: str, value: str) -> str | None:
+def _interpreted(key: str) -> str | None:
     """Refuse annotations by which the API server itself judges a Pod."""
     prefix, _, _ = key.lower().rpartition("/")
     if (
@@ -122,46 +155,50 @@ def _interpreted(key: str, value: str) -> str | None:
         or prefix == "container.apparmor.security.beta.kubernetes.io"
         or f".{prefix}".endswith(".alpha.kubernetes.io")
     ):
-        return "the API server interprets this annotation and may refuse the Pod; remove it"
-    if key == "controller.kubernetes.io/pod-deletion-cost" and not (
-        _CANONICAL_INTEGER.fullmatch(value) and int(value) in _INT32
-    ):
-        return f"{quoted(value)} is not a 32-bit integer; the API server would refuse the Pod"
+        return "is interpreted by the API server, which may refuse the Pod; remove it"
     return None
 
 
-def _id_list(place: Place) -> str | None:
+def _id_list(place: Place, key: str) -> str | None:
     """Join a list of ids as VCI reads it: commas, no blanks, in order of preference."""
-    ids = [text.strip() for text in place.strings()]
+    ids = []
+    for item in place.items():
+        if (text := item.string()) is not None:
+            ids.append(text.strip())
+            if what := unusual(key, text):
+                item.warning(what)
     if not ids:
         place.warning("an empty list sets nothing; remove it or name one")
         return None
     return ",".join(ids)
 
 
-def _system_disk(place: Place) -> str | None:
+def _system_disk(place: Place, _: str) -> str | None:
     size = place.integer()
-    if size is None or size in vci.SYSTEM_DISK_GIB:
-        return None if size is None else str(size)
-    place.error(f"{size} GiB is outside 40 to 500; VCI would refuse the Pod")
-    return None
+    if size is not None and size not in vci.SYSTEM_DISK_GIB:
+        place.error(f"{quoted(place.node.written)} is no size that VCI has; write 40 to 500 (GiB)")
+        return None
+    return None if size is None else str(size)
 
 
-def _flag(place: Place) -> str | None:
+def _flag(place: Place, _: str) -> str | None:
     flag = place.boolean()
     return None if flag is None else str(flag).lower()
 
 
-def _resource_tags(place: Place) -> str | None:
+def _resource_tags(place: Place, _: str) -> str | None:
     tags = []
     for key, (text, at) in place.string_map().items():
         if not key or "," in key + text or ":" in key:
-            at.error("a tag is written key:value, comma-separated; remove the comma or colon")
+            at.error(
+                "tags are written to the Pod as key:value, comma-separated; remove the comma or "
+                "colon, and give each a key"
+            )
         tags.append(f"{key}:{text}")
     return ",".join(tags) or None
 
 
-_FIRST_CLASS: dict[str, tuple[str, Callable[[Place], str | None]]] = {
+_FIRST_CLASS: dict[str, tuple[str, Callable[[Place, str], str | None]]] = {
     "subnetIds": (vci.SUBNETS, _id_list),
     "securityGroupIds": (vci.SECURITY_GROUPS, _id_list),
     "instanceFamilies": (vci.FAMILIES, _id_list),
@@ -172,13 +209,6 @@ _FIRST_CLASS: dict[str, tuple[str, Callable[[Place], str | None]]] = {
     "resourceTags": (vci.RESOURCE_TAGS, _resource_tags),
 }
 _FIELDS = ("annotations", "labels", "nodeSelector", "tolerations", "nodeAffinity", *_FIRST_CLASS)
-
-
-def _warn_unusual(fields: dict[str, Place], key: str, value: str) -> None:
-    names = [name for name, (set_key, _) in _FIRST_CLASS.items() if set_key == key]
-    place = next((fields[n] for n in (*names, "annotations") if n in fields), None)
-    if place and (what := unusual(key, value)):
-        place.warning(what)
 
 
 def unusual(key: str, value: str) -> str | None:
@@ -203,19 +233,26 @@ def _toleration(place: Place) -> dict[str, Any] | None:
     if "key" in fields and (key := fields["key"].string()):
         found["key"] = key
         if problem := key_problem(key):
-            fields["key"].error(problem)
+            fields["key"].error(f"{quoted(key)} {problem}")
     if "operator" in fields and (operator := fields["operator"].choice(("Exists", "Equal"))):
         found["operator"] = operator
     if "value" in fields and (value := fields["value"].string()):
         found["value"] = value
         if problem := value_problem(value):
-            fields["value"].error(problem)
-    if "effect" in fields and (effect := fields["effect"].choice((*_TAINT_EFFECTS, ""))):
+            fields["value"].error(f"{quoted(value)} {problem}")
+    if "effect" in fields and (effect := fields["effect"].choice((*TAINT_EFFECTS, ""))):
         found["effect"] = effect
     if "tolerationSeconds" in fields:
-        found["tolerationSeconds"] = fields["tolerationSeconds"].integer()
+        found["tolerationSeconds"] = _seconds(fields["tolerationSeconds"])
     _check_toleration(place, found)
     return found if place.report.errors() == before else None
+
+
+def _seconds(place: Place) -> int | None:
+    seconds = place.integer()
+    if seconds is not None and seconds not in _INT64:
+        place.error(f"{quoted(place.node.written)} is no 64-bit integer; write a smaller one")
+    return seconds
 
 
 def _check_toleration(place: Place, toleration: dict[str, Any]) -> None:

@@ -1,14 +1,35 @@
 """Kubernetes manifests as files: the profile's ConfigMap and the namespaces, without a cluster."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from webhook.document import Node, decode, parse_documents
+from webhook.document import decode, parse_documents
 from webhook.errors import ProfileError
-from webhook.problems import Problem
-from webhook.profile import Profile, parse_profile
+from webhook.locate import locate
+from webhook.node import Node
+from webhook.place import Place, kind_of
+from webhook.problems import Problem, Report
+from webhook.profile import KEYS, Profile, parse_profile
+from webhook.wording import nearest, quoted, shortened
 
 NAME_LABEL = "kubernetes.io/metadata.name"  # the API server gives it to every namespace
+DATA_LIMIT_BYTES = 1024 * 1024  # of all values of a ConfigMap; the API server refuses more
+
+_FIELDS = ("apiVersion", "kind", "metadata", "data", "binaryData", "immutable")
+_LISTS = ("List", "ConfigMapList", "NamespaceList")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a ConfigMap manifest amounts to; the profile is None when it is invalid as a whole.
+
+    The problems have their positions in the file, and its order.
+    """
+
+    profile: Profile | None
+    version: str
+    problems: tuple[Problem, ...]
 
 
 def profile_from_manifest(
@@ -21,17 +42,29 @@ def profile_from_manifest(
     Raises:
         ProfileError: the file does not hold exactly this one ConfigMap.
     """
-    manifest = _single(content, where)
-    _expect(manifest, where, "v1", "ConfigMap")
-    found = _name(manifest, "namespace") or namespace, _name(manifest, "name")
-    if found != (namespace, name):
-        raise ProfileError(
-            f'{where}: the ConfigMap is "{found[0]}/{found[1]}" where "{namespace}/{name}" belongs; '
-            "rename it, or name it in the settings"
-        )
-    data = _data(manifest, where)
-    profile, problems = parse_profile(data, version_of(data))
-    return profile or Profile(version_of(data)), tuple(problems)
+    text = decode(content, where)
+    manifest = _single(text, where)
+    if misnamed := _misnamed(manifest, name, namespace):
+        raise ProfileError(f"{_at(misnamed, where)}: {misnamed}")
+    reading = _read(manifest, text)
+    return reading.profile or Profile(reading.version), reading.problems
+
+
+def read_manifest(
+    content: bytes, where: str, name: str = "vci-profile", namespace: str = "kube-system"
+) -> Reading:
+    """Read a ConfigMap manifest as one that may become the profile: another name is a problem.
+
+    Raises:
+        ProfileError: the file does not hold exactly one ConfigMap.
+    """
+    text = decode(content, where)
+    manifest = _single(text, where)
+    reading = _read(manifest, text)
+    misnamed = _misnamed(manifest, name, namespace)
+    if misnamed is None:
+        return reading
+    return replace(reading, problems=_in_order([misnamed, *reading.problems]))
 
 
 def version_of(data: Mapping[str, str]) -> str:
@@ -43,6 +76,104 @@ def version_of(data: Mapping[str, str]) -> str:
     return digest.hexdigest()[:12]
 
 
+def _read(manifest: Node, text: str) -> Reading:
+    report = Report()
+    data = _data(manifest, report)
+    version = version_of(data or {})
+    profile, problems = parse_profile(data, version) if data is not None else (None, [])
+    located = _located(problems, manifest.get("data"), text)
+    return Reading(profile, version, _in_order([*report.listed("data"), *located]))
+
+
+def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+
+
+def _data(manifest: Node, report: Report) -> dict[str, str] | None:
+    """Return the data that can be used; None when it is not certain what the rules are."""
+    _check_fields(manifest, report)
+    node = manifest.get("data") or Node(None)
+    places = Place(node, "data", report).fields()
+    repeated = _repeated(node)
+    data = {
+        key: text
+        for key, place in places.items()
+        if key not in repeated
+        and (text := _string(Place(place.node, shortened(key), report))) is not None
+    }
+    size = sum(len(text.encode()) for text in data.values())
+    if size > DATA_LIMIT_BYTES:
+        problem = f"{size:,} bytes, but the API server accepts {DATA_LIMIT_BYTES:,}; leave some out"
+        report.error("data", problem, node)
+    is_mapping = node.value is None or isinstance(node.value, dict)
+    lost = "selectors" in places and "selectors" not in data
+    return data if is_mapping and not lost and "data" not in _repeated(manifest) else None
+
+
+def _repeated(node: Node) -> set[str | None]:
+    """Return the keys that are given twice: which of the two is meant nobody can know."""
+    return {fault.key for fault in node.faults}
+
+
+def _string(place: Place) -> str | None:
+    if not isinstance(place.node.value, list | dict):
+        return place.string()
+    place.error(f"{kind_of(place.node.value)} where a string belongs; write | after the colon")
+    return None
+
+
+def _check_fields(manifest: Node, report: Report) -> None:
+    """Report what the manifest holds besides the data, and nobody reads."""
+    for path, node in (("manifest", manifest), ("metadata", manifest.get("metadata"))):
+        for fault in node.faults if node is not None else ():
+            report.error(path, fault.message, Node(None, fault.line, fault.column))
+    for key, node in manifest.keys.items():
+        if key not in _FIELDS:
+            near = "" if report.is_full("warning") else nearest(key, _FIELDS)
+            message = f"unknown field, has no effect{near or '; remove it'}"
+            report.warning(shortened(key), message, node)
+    binary = manifest.get("binaryData")
+    for key, node in (binary.keys if binary is not None else {}).items():
+        report.warning(f"binaryData.{shortened(key)}", "not read; write text, under data", node)
+
+
+def _located(problems: Iterable[Problem], data: Node | None, text: str) -> list[Problem]:
+    """Give the problems of the data their positions in the file."""
+    keys = {shortened(key): key for key in (data.keys if data is not None else ())}
+    selectors = data.get("selectors") if data is not None else None
+    inside = {(p.line, p.column) for p in problems if p.line}
+    found: Mapping[tuple[int, int], tuple[int, int]] = {}
+    if selectors is not None and isinstance(selectors.value, str):
+        found = locate(text, selectors, selectors.value, inside)
+    located = []
+    for problem in problems:
+        key = keys.get(problem.path, "selectors")
+        node = data.get(key) if data is not None else None
+        if node is not None and data is not None and key not in KEYS:
+            node = data.keys[key]
+        fallback = (node.line, node.column) if node is not None else (0, 0)
+        line, column = found.get((problem.line, problem.column), fallback)
+        located.append(replace(problem, line=line, column=column))
+    return located
+
+
+def _misnamed(manifest: Node, name: str, namespace: str) -> Problem | None:
+    """Report a ConfigMap that the server would not look at; an absent namespace may be the one."""
+    found = _text(manifest.get("metadata", "namespace")) or namespace
+    own = _text(manifest.get("metadata", "name"))
+    metadata = manifest.get("metadata", "name") or manifest.get("metadata") or manifest
+    if not own:
+        message = f"no name; write {quoted(name)}"
+        return Problem("error", "metadata.name", message, metadata.line, metadata.column)
+    if (found, own) == (namespace, name):
+        return None
+    message = (
+        f'the ConfigMap is {quoted(f"{found}/{own}")} where "{namespace}/{name}" belongs; '
+        "rename it, or name it in the settings"
+    )
+    return Problem("warning", "metadata.name", message, metadata.line, metadata.column)
+
+
 def namespaces_from_manifests(content: bytes, where: str) -> dict[str, dict[str, str]]:
     """Read the labels of every Namespace in a manifest: one, several documents, or a List.
 
@@ -52,7 +183,7 @@ def namespaces_from_manifests(content: bytes, where: str) -> dict[str, dict[str,
     found = {}
     for manifest in _objects(parse_documents(decode(content, where), where)):
         _expect(manifest, where, "v1", "Namespace")
-        name = _name(manifest, "name")
+        name = _text(manifest.get("metadata", "name"))
         if not name:
             raise ProfileError(f"{_at(manifest, where)}: a Namespace without metadata.name; add it")
         found[name] = {**_labels(manifest, where), NAME_LABEL: name}
@@ -61,79 +192,65 @@ def namespaces_from_manifests(content: bytes, where: str) -> dict[str, dict[str,
     return found
 
 
-def _single(content: bytes, where: str) -> Node:
-    documents = parse_documents(decode(content, where), where)
+def _labels(manifest: Node, where: str) -> dict[str, str]:
+    """Read the labels of a Namespace; the API server would refuse what is no string."""
+    report = Report()
+    node = manifest.get("metadata", "labels") or Node(None)
+    labels = Place(node, "metadata.labels", report).string_map()
+    for problem in report.listed("metadata.labels"):
+        raise ProfileError(f"{_at(problem, where)}: {problem}")
+    return {key: text for key, (text, _) in labels.items()}
+
+
+def _single(text: str, where: str) -> Node:
+    documents = parse_documents(text, where)
     if not documents:
         raise ProfileError(f"{where}: empty; write the ConfigMap of the profile into it")
-    if len(documents) > 1:
+    objects = list(_objects(documents))
+    if not objects:
+        raise ProfileError(f"{where}: a List without items; put the ConfigMap into it")
+    if len(objects) > 1:
         raise ProfileError(
-            f"{_at(documents[1], where)}: {len(documents)} documents where one ConfigMap belongs; "
-            "keep one"
+            f"{_at(objects[1], where)}: {len(objects)} objects where one ConfigMap belongs; "
+            "keep one, or check each in a file of its own"
         )
-    return documents[0]
+    _expect(objects[0], where, "v1", "ConfigMap")
+    return objects[0]
 
 
 def _objects(documents: list[Node]) -> Iterator[Node]:
     """Yield the objects of all documents, those of a List one by one."""
     for document in documents:
-        value = document.value
-        if not isinstance(value, dict) or _text(value.get("kind")) not in ("List", "NamespaceList"):
+        if _text(document.get("kind")) not in _LISTS:
             yield document
             continue
-        items = value.get("items")
+        items = document.get("items")
         yield from items.value if items is not None and isinstance(items.value, list) else ()
 
 
 def _expect(manifest: Node, where: str, version: str, kind: str) -> None:
     if not isinstance(manifest.value, dict):
-        raise ProfileError(f"{_at(manifest, where)}: not a {kind} manifest; write a mapping")
-    found = _text(manifest.value.get("apiVersion")), _text(manifest.value.get("kind"))
-    if found != (version, kind):
         raise ProfileError(
-            f'{_at(manifest, where)}: "{found[0]}, {found[1]}" where "{version}, {kind}" belongs; '
-            "correct apiVersion and kind, or name another file"
+            f"{_at(manifest, where)}: {kind_of(manifest.value)} where the manifest of a {kind} "
+            "belongs; begin with apiVersion and kind"
         )
-
-
-def _name(manifest: Node, field: str) -> str:
-    metadata = manifest.value.get("metadata") if isinstance(manifest.value, dict) else None
-    if metadata is None or not isinstance(metadata.value, dict):
-        return ""
-    return _text(metadata.value.get(field))
-
-
-def _labels(manifest: Node, where: str) -> dict[str, str]:
-    metadata = manifest.value["metadata"] if isinstance(manifest.value, dict) else None
-    labels = metadata.value.get("labels") if metadata and isinstance(metadata.value, dict) else None
-    return _strings(labels, where, "metadata.labels")
-
-
-def _data(manifest: Node, where: str) -> dict[str, str]:
-    data = manifest.value.get("data") if isinstance(manifest.value, dict) else None
-    return _strings(data, where, "data")
-
-
-def _strings(node: Node | None, where: str, path: str) -> dict[str, str]:
-    """Read a mapping of strings; the API server would refuse any other value."""
-    if node is None or node.value is None:
-        return {}
-    if not isinstance(node.value, dict):
-        raise ProfileError(f"{_at(node, where)}: {path}: not a mapping; write key: value")
-    for fault in node.faults:
-        raise ProfileError(f"{where}:{fault.line}:{fault.column}: {path}: {fault.message}")
-    found = {}
-    for key, value in node.value.items():
-        if not isinstance(value.value, str):
-            raise ProfileError(
-                f"{_at(value, where)}: {path}.{key}: every value is a string; quote it"
-            )
-        found[key] = value.value
-    return found
+    found = _text(manifest.get("apiVersion")), _text(manifest.get("kind"))
+    if "" in found:
+        raise ProfileError(
+            f"{_at(manifest, where)}: no manifest, which has apiVersion and kind; begin with "
+            f'"apiVersion: {version}" and "kind: {kind}"'
+        )
+    if found != (version, kind):
+        shown = quoted(f"{found[0]}, {found[1]}")
+        raise ProfileError(
+            f'{_at(manifest, where)}: {shown} where "{version}, {kind}" belongs; correct '
+            "apiVersion and kind, or name another file"
+        )
 
 
 def _text(node: Node | None) -> str:
     return node.value if node is not None and isinstance(node.value, str) else ""
 
 
-def _at(node: Node, where: str) -> str:
-    return f"{where}:{node.line}:{node.column}" if node.line else where
+def _at(what: Node | Problem, where: str) -> str:
+    return f"{where}:{what.line}:{what.column}" if what.line else where

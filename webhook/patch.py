@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webhook.compatibility import is_bidirectional, is_directory, is_privileged
+from webhook.defaults import Defaults
 from webhook.operations import add, changes, remove, set_entries
 from webhook.placement import (
     MergedTerms,
@@ -19,7 +20,6 @@ from webhook.placement import (
 )
 from webhook.plan import LABELS, NODE_SELECTOR, Plan
 from webhook.pod import Container, NodeAffinity, Pod, PodSpec, Toleration
-from webhook.profile import Defaults
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

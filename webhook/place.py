@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.document import Node
-from webhook.problems import Report, nearest
+from webhook.node import Node
+from webhook.problems import Report
+from webhook.wording import nearest, quoted, shortened
 
 _KINDS = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean", int: "an integer"}
 
@@ -19,20 +20,6 @@ def kind_of(value: Any) -> str:
     if value is None:
         return "null"
     return _KINDS.get(type(value), "a number")
-
-
-_SHOWN_CHARACTERS = 80  # of a value in a message: a problem stays one readable line
-
-
-def quoted(value: Any) -> str:
-    """Show a scalar in a message, shortened and without control characters."""
-    text = (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    if len(text) > _SHOWN_CHARACTERS:
-        text = f"{text[: _SHOWN_CHARACTERS - 3]}..."
-    return f'"{text}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +39,19 @@ class Place:
         self.report.warning(self.path, message, self.node)
 
     def _is_not(self, wanted: str) -> None:
+        if self._reported_faults():
+            return
         value = self.node.value
-        got = kind_of(value)
-        shown = "" if value is None or isinstance(value, dict | list) else f" {quoted(value)}"
-        remedy = "quote it" if wanted == "a string" and shown else f"write {wanted}"
-        self.error(f"{got}{shown} where {wanted} belongs; {remedy}")
+        plain = isinstance(value, str | int | float)
+        text = value if isinstance(value, str) else self.node.written
+        shown = f" {quoted(text)}" if plain else ""
+        remedy = "quote it" if wanted == "a string" and plain else f"write {wanted}"
+        self.error(f"{kind_of(value)}{shown} where {wanted} belongs; {remedy}")
+
+    def _reported_faults(self) -> bool:
+        for fault in self.node.faults:
+            self.report.error(self.path, fault.message, Node(None, fault.line, fault.column))
+        return bool(self.node.faults)
 
     def string(self) -> str | None:
         """Read a string."""
@@ -82,11 +77,12 @@ class Place:
     def items(self) -> "list[Place]":
         """Read a list; null is an empty one."""
         if isinstance(self.node.value, list):
+            self._reported_faults()
             return [
                 Place(node, f"{self.path}[{i}]", self.report)
                 for i, node in enumerate(self.node.value)
             ]
-        if self.node.value is not None:
+        if self.node.value is not None or self.node.faults:
             self._is_not("a list")
         return []
 
@@ -97,25 +93,33 @@ class Place:
     def fields(self) -> "dict[str, Place]":
         """Read a mapping whose keys are data; null is an empty one."""
         if not isinstance(self.node.value, dict):
-            if self.node.value is not None:
+            if self.node.value is not None or self.node.faults:
                 self._is_not("a mapping")
             return {}
-        for fault in self.node.faults:
-            at = Node(None, fault.line, fault.column)
-            self.report.error(self.path, fault.message, at)
+        self._reported_faults()
         return {
-            key: Place(node, f"{self.path}.{key}", self.report)
+            key: Place(node, f"{self.path}.{shortened(key)}", self.report)
             for key, node in self.node.value.items()
         }
+
+    def below(self, name: str) -> "Place":
+        """Return the place of a field that was read before; this one when there is none."""
+        node = self.node.get(name)
+        return self if node is None else Place(node, f"{self.path}.{name}", self.report)
+
+    def key(self, name: str) -> "Place":
+        """Return the place of a field's name."""
+        return Place(self.node.keys[name], f"{self.path}.{shortened(name)}", self.report)
 
     def known_fields(self, known: Iterable[str]) -> "dict[str, Place]":
         """Read a mapping whose keys are names of ours; an unknown one is an error."""
         known = tuple(known)
         places = self.fields()
-        for key in places.keys() - set(known):
-            message = f"unknown field{nearest(key, known) or '; known are ' + ', '.join(known)}"
-            self.report.error(places[key].path, message, self.node.keys[key])
+        for key in [key for key in places if key not in known]:
             del places[key]
+            near = "" if self.report.is_full("error") else nearest(key, known)
+            message = f"unknown field{near or '; the fields here are ' + ', '.join(known)}"
+            self.key(key).error(message)
         return places
 
     def string_map(self) -> "dict[str, tuple[str, Place]]":
@@ -131,5 +135,8 @@ class Place:
         text = self.string()
         if text is None or text in (known := tuple(known)):
             return text
-        self.error(f"{quoted(text)} is not one of {', '.join(known)}{nearest(text, known)}")
+        near = "" if self.report.is_full("error") else nearest(text, known)
+        self.error(
+            f"{quoted(text)} is not one of {', '.join(known)}{near or '; write one of them'}"
+        )
         return None

@@ -1,13 +1,14 @@
 """What is wrong or unwise in a profile, each with its place: collected, never raised one by one."""
 
-import difflib
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from webhook.document import Node
+from webhook.node import Node
 
 Severity = Literal["error", "warning"]
+
+PROBLEMS_LIMIT = 1000  # of one severity: nobody reads on, and a log line each has its price
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,10 @@ class Problem:
 
 @dataclass(slots=True)
 class Report:
-    """Collects problems while a profile is read."""
+    """Collects problems while a profile is read; counts those beyond PROBLEMS_LIMIT."""
 
-    problems: list[Problem] = field(default_factory=list)
+    _problems: list[Problem] = field(default_factory=list)
+    _counts: Counter[Severity] = field(default_factory=Counter)
 
     def error(self, path: str, message: str, at: Node | None = None) -> None:
         """Record what makes a rule, or the whole, unusable."""
@@ -43,21 +45,26 @@ class Report:
         self._add("warning", path, message, at)
 
     def _add(self, severity: Severity, path: str, message: str, at: Node | None) -> None:
-        line, column = (at.line, at.column) if at else (0, 0)
-        self.problems.append(Problem(severity, _line(path), _line(message), line, column))
+        self._counts[severity] += 1
+        if self._counts[severity] <= PROBLEMS_LIMIT:
+            line, column = (at.line, at.column) if at else (0, 0)
+            self._problems.append(Problem(severity, path, message, line, column))
 
     def errors(self) -> int:
         """Count the errors so far."""
-        return sum(problem.severity == "error" for problem in self.problems)
+        return self._counts["error"]
 
+    def is_full(self, severity: Severity) -> bool:
+        """Tell whether a further problem of this severity would only be counted."""
+        return self._counts[severity] >= PROBLEMS_LIMIT
 
-def _line(text: str) -> str:
-    """Keep a key or a value, whatever is in it, from breaking a line or a terminal."""
-    return "".join([c if c.isprintable() else "?" for c in text])
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean "X"?`` for a likely slip of the pen, else the empty string."""
-    by_folded = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
-    return f'; did you mean "{by_folded[close[0]]}"?' if close else ""
+    def listed(self, path: str) -> list[Problem]:
+        """Return the problems in the order of the text; ``path`` is that of those only counted."""
+        problems = sorted(self._problems, key=lambda one: (one.line, one.column))
+        for severity, count in self._counts.items():
+            if count > PROBLEMS_LIMIT:
+                last = max(i for i, one in enumerate(problems) if one.severity == severity)
+                message = f"{count - PROBLEMS_LIMIT:,} further {severity}s; correct these first"
+                line, column = problems[last].line, problems[last].column
+                problems.insert(last + 1, Problem(severity, path, message, line, column))
+        return problems

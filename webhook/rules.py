@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from webhook import vci
 from webhook.effect import Effect, read_effect
 from webhook.labels import OPERATORS, Requirement, Selector, key_problem, value_problem
-from webhook.place import Place, quoted
+from webhook.place import Place
+from webhook.wording import quoted
 
 PLACEMENTS = ("enforce", "prefer", "overflow", "allow", "off")
 ALIASES = {  # the names that the sister products use
@@ -58,12 +58,11 @@ def read_rule(place: Place, virtual_node_key: str) -> Rule | None:
         place.error("a rule is a mapping with at least a name; write one")
         return None
     fields = place.known_fields(_FIELDS)
-    name = _name(place, fields)
     effect, burst = (
         read_effect(fields["effect"], virtual_node_key) if "effect" in fields else (Effect(), None)
     )
     rule = Rule(
-        name=name,
+        name=_name(place, fields),
         path=place.path,
         priority=_integer(fields, "priority"),
         namespace_selector=_selector(fields, "namespaceSelector"),
@@ -88,8 +87,8 @@ def _name(place: Place, fields: dict[str, Place]) -> str:
     name = fields["name"].string()
     if name is not None and (not name or value_problem(name)):
         fields["name"].error(
-            f"{quoted(name)} is not 1 to 63 of A-Z, a-z, 0-9, '-', '_', '.', beginning and ending "
-            "with a letter or digit"
+            f"{quoted(name)} is no name of a rule; write 1 to 63 of A-Z, a-z, 0-9, '-', '_', '.', "
+            "beginning and ending with a letter or digit"
         )
     return name or ""
 
@@ -107,17 +106,16 @@ def _choice(fields: dict[str, Place], name: str, default: str, other: str) -> bo
     return name in fields and fields[name].choice((default, other)) == other
 
 
-def _placement(fields: dict[str, Place], burst: str | None) -> str | None:
+def _placement(fields: dict[str, Place], burst: Place | None) -> str | None:
     placement = _written_placement(fields["placement"]) if "placement" in fields else None
     if burst is None:
         return placement
-    place = fields["effect"].fields()["annotations"].fields()[vci.BURST]
-    if burst != "enforce":
-        place.error(f'{quoted(burst)}: the only value with a meaning is "enforce"; use placement')
-    elif "placement" in fields and placement != "enforce":
-        place.error(f"contradicts placement {quoted(placement)}; remove the annotation")
+    if burst.node.value != "enforce":
+        burst.error('the only value with a meaning is "enforce"; remove this and use placement')
+    elif placement not in (None, "enforce"):
+        burst.error("contradicts the rule's placement; keep one of them")
     elif "placement" not in fields:
-        place.warning("taken as placement: enforce; write that instead")
+        burst.warning("taken as placement: enforce; write that instead")
     return "enforce"
 
 
@@ -126,7 +124,7 @@ def _written_placement(place: Place) -> str | None:
         return "off"
     text = place.string()
     if text in ALIASES:
-        place.warning(f"{quoted(text)} is an alias; the name here is {quoted(ALIASES[text])}")
+        place.warning(f"{quoted(text)} is an alias; write {quoted(ALIASES[text])}")
         return ALIASES[text]
     return place.choice(PLACEMENTS) if text is not None else None
 
@@ -139,17 +137,14 @@ def _selector(fields: dict[str, Place], name: str) -> Selector:
     found = []
     if "matchLabels" in parts:
         for key, (value, place) in parts["matchLabels"].string_map().items():
-            if problem := key_problem(key) or value_problem(value):
-                place.error(problem)
+            if problem := key_problem(key):
+                parts["matchLabels"].key(key).error(f"{quoted(key)} {problem}")
+            if problem := value_problem(value):
+                place.error(f"{quoted(value)} {problem}")
             found.append(Requirement(key, "In", frozenset({value})))
     if "matchExpressions" in parts:
         found += [_requirement(item) for item in parts["matchExpressions"].items()]
-    selector = Selector(tuple(found))
-    if contradiction := selector.contradiction():
-        fields[name].warning(
-            f"no object can meet all conditions on {quoted(contradiction)}; the rule never matches"
-        )
-    return selector
+    return Selector(tuple(found))
 
 
 def _requirement(place: Place) -> Requirement:
@@ -157,19 +152,24 @@ def _requirement(place: Place) -> Requirement:
     for name in ("key", "operator"):
         if name not in fields:
             place.error(f"no {name}; add it")
-    key = (fields["key"].string() if "key" in fields else None) or ""
-    if "key" in fields and (problem := key_problem(key)):
-        fields["key"].error(problem)
+    key = fields["key"].string() if "key" in fields else None
+    if key is not None and (problem := key_problem(key)):
+        fields["key"].error(f"{quoted(key)} {problem}")
     operator = fields["operator"].choice(OPERATORS) if "operator" in fields else None
-    values = fields["values"].strings() if "values" in fields else []
-    for value in values:
-        if problem := value_problem(value):
-            fields["values"].error(f"{quoted(value)}: {problem}")
+    values = fields["values"].items() if "values" in fields else []
+    texts = [_label_value(value) for value in values]
     if operator in ("In", "NotIn") and not values:
         place.error(f"{operator} needs at least one value; add it")
     if operator in ("Exists", "DoesNotExist") and values:
         place.error(f"{operator} takes no values; remove them")
-    return Requirement(key, operator or "Exists", frozenset(values))
+    return Requirement(key or "", operator or "Exists", frozenset(texts))
+
+
+def _label_value(place: Place) -> str:
+    text = place.string()
+    if text is not None and (problem := value_problem(text)):
+        place.error(f"{quoted(text)} {problem}")
+    return text or ""
 
 
 def _check_scope(place: Place, fields: dict[str, Place], rule: Rule) -> None:

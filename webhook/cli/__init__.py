@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from webhook import __version__
+from webhook.cli.check import check
 from webhook.cli.options import explain
 from webhook.cli.serve import serve
 from webhook.errors import ProfileError, SettingsError
@@ -24,6 +25,7 @@ def command() -> None:
     """Place Argo Workflows Pods on VCI virtual nodes, by the rules of one ConfigMap."""
 
 
+command.add_command(check)
 command.add_command(serve)
 
 

@@ -1,0 +1,192 @@
+"""``vci-webhook check``: say everything that is wrong or unwise in a profile, and where."""
+
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from webhook.cli.excerpt import excerpt
+from webhook.cli.options import NAMESPACE, OBJECT_NAME, Kind, option
+from webhook.document import LINE_BREAK
+from webhook.errors import ProfileError, SettingsError
+from webhook.files import read_argument
+from webhook.log import one_line
+from webhook.manifests import read_manifest
+from webhook.problems import Problem
+from webhook.settings import Settings
+
+CLEAN, PROBLEMS, UNUSABLE = 0, 1, 2
+
+_OUTPUTS = ("text", "json")
+_COLOURS = {"error": "red", "warning": "yellow"}
+
+
+def _read_output(text: str) -> str:
+    if text in _OUTPUTS:
+        return text
+    raise ValueError
+
+
+_OUTPUT = Kind("|".join(_OUTPUTS), _read_output, f"an output; give one of {', '.join(_OUTPUTS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be said about one file; ``unusable`` is why nothing else can be said."""
+
+    file: str
+    problems: tuple[Problem, ...] = ()
+    active: int = 0
+    shadow: int = 0
+    text: str = ""
+    unusable: str | None = None
+
+    def count(self, severity: str) -> int:
+        """Count the problems of one severity."""
+        return sum(problem.severity == severity for problem in self.problems)
+
+    def status(self, *, strict: bool) -> int:
+        """Return the exit status that this file alone would have."""
+        if self.unusable is not None:
+            return UNUSABLE
+        return PROBLEMS if self.count("error") or (strict and self.problems) else CLEAN
+
+
+@click.command(
+    no_args_is_help=False,
+    epilog="Exit status: 0 clean, 1 problems (errors; with --strict warnings too), 2 a file that "
+    "holds no profile. The JSON has status, errors, warnings, and files: a list, each with file, "
+    "unusable (null, or why), rules (active, shadow) and problems: a list, each with severity "
+    "(error, warning), path, line, column (both null when unknown) and message.",
+)
+@click.argument("files", nargs=-1, metavar="FILE...")
+@option("--output", type=_OUTPUT, default="text", help="text for a person, json for a machine.")
+@option("--strict", is_flag=True, help="Fail on warnings too.")
+@option(
+    "--profile-name",
+    type=OBJECT_NAME,
+    default=Settings.profile_name,
+    help="Name of the profile's ConfigMap.",
+)
+@option(
+    "--profile-namespace",
+    type=NAMESPACE,
+    default=Settings.profile_namespace,
+    help="Namespace of the profile's ConfigMap.",
+)
+def check(
+    files: Sequence[str], output: str, profile_name: str, profile_namespace: str, *, strict: bool
+) -> int:
+    """Say everything that is wrong or unwise in the manifest of a profile.
+
+    Each FILE holds one ConfigMap, as YAML or JSON, and is judged by itself; - is standard input.
+    An error does not act: the rule is left out, the key has no effect. A warning acts as written.
+    """
+    if not files:
+        raise SettingsError("check: no file; name the manifest of a profile, or - to read one")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
+    judgements = [_judge(file, profile_name, profile_namespace) for file in files]
+    status = max(judgement.status(strict=strict) for judgement in judgements)
+    if output == "json":
+        click.echo(json.dumps(_as_json(judgements, status), indent=2))
+    else:
+        _print(judgements, status)
+    return status
+
+
+def _judge(file: str, name: str, namespace: str) -> Judgement:
+    """Read one file and gather all that can be said about it."""
+    where = "standard input" if file == "-" else file
+    try:
+        content = read_argument(file)
+        reading = read_manifest(content, where, name, namespace)
+    except (ProfileError, SettingsError) as error:
+        return Judgement(where, unusable=str(error))
+    rules = reading.profile.rules if reading.profile else ()
+    shadow = sum(rule.shadow for rule in rules)
+    text = content.decode("utf-8-sig")
+    return Judgement(where, reading.problems, len(rules) - shadow, shadow, text)
+
+
+def _as_json(judgements: Sequence[Judgement], status: int) -> dict[str, object]:
+    return {
+        "status": status,
+        "errors": sum(judgement.count("error") for judgement in judgements),
+        "warnings": sum(judgement.count("warning") for judgement in judgements),
+        "files": [
+            {
+                "file": judgement.file,
+                "unusable": judgement.unusable,
+                "rules": {"active": judgement.active, "shadow": judgement.shadow},
+                "problems": [
+                    {
+                        "severity": problem.severity,
+                        "path": problem.path,
+                        "line": problem.line or None,
+                        "column": problem.column or None,
+                        "message": problem.message,
+                    }
+                    for problem in judgement.problems
+                ],
+            }
+            for judgement in judgements
+        ],
+    }
+
+
+def _print(judgements: Sequence[Judgement], status: int) -> None:
+    """Print for a person: on a terminal in colours, each problem with the line it is about."""
+    colour = False if os.environ.get("NO_COLOR") else None  # None: click knows a terminal
+    for judgement in judgements:
+        if judgement.unusable is not None:
+            click.echo(f"vci-webhook: {one_line(judgement.unusable)}", err=True)
+        lines = LINE_BREAK.split(judgement.text)
+        for problem in judgement.problems:
+            click.echo(_headline(judgement.file, problem), color=colour)
+            if sys.stdout.isatty() and problem.line:
+                for line in _excerpt(lines, problem):
+                    click.echo(line, color=colour)
+    if any(judgement.unusable is None for judgement in judgements):
+        style = "green" if status == CLEAN else "red"
+        click.echo(click.style(_summary(judgements), fg=style, bold=True), color=colour)
+
+
+def _headline(file: str, problem: Problem) -> str:
+    place = f"{file}:{problem.line}:{problem.column}" if problem.line else file
+    severity = click.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
+    path = click.style(one_line(problem.path), bold=True)
+    return f"{one_line(place)}: {severity}: {path}: {one_line(problem.message)}"
+
+
+def _excerpt(lines: Sequence[str], problem: Problem) -> Iterator[str]:
+    width = shutil.get_terminal_size().columns
+    line, mark = excerpt(lines[problem.line - 1], problem.line, problem.column, width)
+    yield click.style(line, dim=True)
+    yield click.style(mark, fg=_COLOURS[problem.severity])
+
+
+def _summary(judgements: Sequence[Judgement]) -> str:
+    errors = sum(judgement.count("error") for judgement in judgements)
+    warnings = sum(judgement.count("warning") for judgement in judgements)
+    unusable = sum(judgement.unusable is not None for judgement in judgements)
+    shadow = sum(judgement.shadow for judgement in judgements)
+    parts = [
+        _counted(len(judgements), "file"),
+        *([f"{unusable} unusable"] if unusable else []),
+        *([_counted(errors, "error")] if errors else []),
+        *([_counted(warnings, "warning")] if warnings else []),
+        *(["no problem"] if not (unusable or errors or warnings) else []),
+        _counted(sum(judgement.active for judgement in judgements), "active rule"),
+        *([f"{shadow} in shadow"] if shadow else []),
+    ]
+    return ", ".join(parts)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
