@@ -76,7 +76,7 @@ def table(namespace: str, pods: Sequence[Object]) -> Table:
     """Show where each Pod went, and what it says about why."""
     labels = "label vci=true" if namespace == PLACED else "without the label"
     shown = Table(
-        *("Pod", "step", "decision", "rule", "node"),
+        *("Pod", "template (step)", "decision", "rule", "node"),
         title=f"namespace {namespace}, {labels}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
@@ -85,10 +85,17 @@ def table(namespace: str, pods: Sequence[Object]) -> Table:
         trace, node = trace_of(pod), pod["spec"]["nodeName"]
         placement, rules = trace.get("placement", "none"), ", ".join(trace.get("rules", ["none"]))
         where = f"[bold green]{node}[/]" if node == VIRTUAL_NODE else node
-        shown.add_row(pod["metadata"]["name"], step_of(pod), placement, rules, where)
+        template = f"{template_of(pod)} ({step_of(pod)})"
+        shown.add_row(pod["metadata"]["name"], template, placement, rules, where)
     for column in shown.columns:
         column.overflow = "fold"
     return shown
+
+
+def template_of(pod: Object) -> str:
+    """Read the template's name where Argo's executor reads the template."""
+    environment = {entry["name"]: entry for entry in pod["spec"]["containers"][0]["env"]}
+    return str(json.loads(environment["ARGO_TEMPLATE"]["value"])["name"])
 
 
 def trace_of(pod: Object) -> Object:
