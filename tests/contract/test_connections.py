@@ -11,6 +11,7 @@ import pytest
 from tests.contract.client import JSON_HEADERS, Connection, trusting
 from tests.contract.reviews import encoded
 from tests.contract.serving import ServeProcess
+from tests.contract.settled import settled_log
 
 
 def test_a_connection_serves_many_reviews(webhook: ServeProcess) -> None:
@@ -116,13 +117,13 @@ def test_what_is_not_tls_is_dropped_without_a_word_in_the_log(
     webhook: ServeProcess, garbage: bytes
 ) -> None:
     """Port scanners and plain HTTP leave no traceback, and hinder nobody."""
-    before = webhook.log
+    before = settled_log(webhook)
     with Connection(webhook.url) as stranger:
         stranger.send(garbage)
         if garbage:
             assert _is_dropped(stranger)
     assert webhook.post(encoded(namespace="plain")).status == 200
-    assert webhook.log == before
+    assert settled_log(webhook) == before
 
 
 def _is_dropped(stranger: Connection) -> bool:
@@ -137,11 +138,11 @@ def _is_dropped(stranger: Connection) -> bool:
 
 def test_a_client_that_does_not_trust_us_leaves_no_trace(webhook: ServeProcess) -> None:
     """A handshake that the client aborts is the client's affair."""
-    before = webhook.log
+    before = settled_log(webhook)
     with pytest.raises(ssl.SSLCertVerificationError):
         Connection(webhook.url, ssl.create_default_context())
     assert webhook.post(encoded(namespace="plain")).status == 200
-    assert webhook.log == before
+    assert settled_log(webhook) == before
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What is logged: who was placed and why, in one line, and never what a Pod contains."""
 
 import json
+import logging
+import os
 from typing import Any
 
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from tests.contract.conftest import PROFILE
 from tests.contract.reviews import POD, UID, encoded
 from tests.contract.serving import Files, ServeProcess, ServerThread, serve_process
-from webhook.log import JsonFormatter, TextFormatter
+from tests.contract.settled import records_of, settled_log
+from webhook.log import EventHandler, json_line, text_line
 from webhook.manifests import profile_from_manifest
 from webhook.state import Snapshot
 
@@ -16,16 +19,9 @@ CANARY = "only-the-pod-knows"
 NAMES = ("a\nb", "\x1b[31m", "\u2028", "\u202egpj", "\x00", '"}{"', "\x9b2J", "é" * 300)
 
 
-def _records_of(webhook: ServeProcess, body: bytes) -> list[dict[str, Any]]:
-    """Send a review and give what was logged for it."""
-    before = len(webhook.records)
-    webhook.post(body)
-    return webhook.records[before:]
-
-
 def test_a_placed_pod_is_one_line(webhook: ServeProcess) -> None:
     """Who, where, what was decided, by which rules, how long it took."""
-    (record,) = _records_of(webhook, encoded())
+    (record,) = records_of(webhook, encoded())
     assert record.pop("duration_ms") < 1000
     assert record.pop("time").endswith("Z")
     assert record == {
@@ -45,7 +41,7 @@ def test_a_skipped_pod_is_one_line_with_the_reasons(webhook: ServeProcess) -> No
     pod = {**POD, "spec": {**POD["spec"], "hostNetwork": True}}
     annotated = {**pod, "metadata": {"name": "a", "annotations": {"vci-webhook/skipped": "{}"}}}
     for body in (encoded(pod), encoded(annotated)):
-        (record,) = _records_of(webhook, body)
+        (record,) = records_of(webhook, body)
         assert (record["decision"], record["reasons"]) == ("skipped", ["hostNetwork"])
 
 
@@ -56,19 +52,19 @@ def test_what_was_not_touched_is_not_logged(webhook: ServeProcess) -> None:
         encoded(operation="UPDATE"),
         encoded(namespace="kube-system"),
     ):
-        assert _records_of(webhook, body) == []
+        assert records_of(webhook, body) == []
 
 
 def test_a_refusal_is_told_without_the_body(webhook: ServeProcess) -> None:
     """A review that cannot be used is a warning with the sentence that the sender got."""
-    (record,) = _records_of(webhook, b'{"a": "%b"}' % CANARY.encode())
+    (record,) = records_of(webhook, b'{"a": "%b"}' % CANARY.encode())
     assert (record["level"], record["status"]) == ("warning", 400)
     assert CANARY not in json.dumps(record)
 
 
 def test_an_unknown_namespace_is_told(webhook: ServeProcess) -> None:
     """The namespace whose labels are missing is named."""
-    (record,) = _records_of(webhook, encoded(namespace="nobody-knows"))
+    (record,) = records_of(webhook, encoded(namespace="nobody-knows"))
     assert (record["message"], record["namespace"]) == ("namespace unknown", "nobody-knows")
 
 
@@ -101,7 +97,7 @@ def test_nothing_of_a_pod_reaches_the_log(webhook: ServeProcess) -> None:
         encoded(pod).replace(b'"a"', b'"\xff"'),
     ):
         webhook.post(body)
-    assert CANARY not in webhook.log
+    assert CANARY not in settled_log(webhook)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,12 +107,12 @@ def test_a_name_cannot_forge_a_line(
 ) -> None:
     """Whatever a Pod calls itself, its review is one line of printable ASCII."""
     server = servers[log_format]
-    before = server.log_file.read_bytes()
+    before = settled_log(server)
     server.post(encoded({**POD, "metadata": {"name": name}}, uid=name))
-    added = server.log_file.read_bytes()[len(before) :]
-    assert added.endswith(b"\n")
-    assert added.count(b"\n") == 1
-    assert added[:-1].decode("ascii").isprintable()
+    added = settled_log(server).removeprefix(before)
+    assert added.endswith("\n")
+    assert added[:-1].isascii()
+    assert added[:-1].isprintable()
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +126,7 @@ def servers(files: Files, tmp_path_factory: pytest.TempPathFactory, webhook: Ser
 def test_text_is_for_people(servers: dict[str, ServeProcess]) -> None:
     """Time, level, message and the values by name."""
     servers["text"].post(encoded())
-    line = servers["text"].log.splitlines()[-1]
+    line = settled_log(servers["text"]).splitlines()[-1]
     assert " info    reviewed uid=" in line
     assert " namespace=argo name=hello- decision=enforce rules=workflows reasons=" in line
 
@@ -155,9 +151,18 @@ def test_a_failure_of_ours_is_a_500_and_its_traceback_quotes_nothing(
         server_thread.state.snapshot = Snapshot()
         assert connection.post(encoded()).status == 200
     (record,) = (record for record in caplog.records if record.levelname == "ERROR")
-    for formatter in (TextFormatter(), JsonFormatter()):
-        told = formatter.format(record)
+    for render in (text_line, json_line):
+        told = _rendered(record, render)
         assert "in _decide" in told
         assert "RuntimeError" in told
         assert "ValueError" in told
         assert CANARY not in told
+
+
+def _rendered(record: logging.LogRecord, render: Any) -> str:
+    """Give what the handler of the process would write."""
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as output:
+        EventHandler(write, render).handle(record)
+        os.close(write)
+        return output.read().decode()
