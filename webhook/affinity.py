@@ -31,28 +31,26 @@ def read_node_affinity(place: Place) -> tuple[Terms, Terms]:
 
 
 def _required(place: Place) -> Terms:
+    before = place.report.errors()
     terms = place.known_fields(("nodeSelectorTerms",)).get("nodeSelectorTerms")
     items = terms.items() if terms is not None else []
-    if not items:
+    if not items and place.report.errors() == before:
         place.error("no nodeSelectorTerms; add a term or remove the field")
     return tuple(_term(item) for item in items)
 
 
 def _preferred(place: Place) -> Mapping[str, Any]:
-    fields = place.known_fields(("weight", "preference"))
+    fields = place.known_fields(("weight", "preference"), required=("weight", "preference"))
     weight = fields["weight"].integer() if "weight" in fields else None
-    if "weight" not in fields:
-        place.error("no weight; add one from 1 to 100")
-    elif weight is not None and weight not in _WEIGHTS:
+    if weight is not None and weight not in _WEIGHTS:
         shown = quoted(fields["weight"].node.written)
         fields["weight"].error(f"{shown} is no weight; write an integer from 1 to 100")
-    if "preference" not in fields:
-        place.error("no preference; add the term to prefer")
-        return {}
-    return {"weight": weight, "preference": _term(fields["preference"])}
+    preference = _term(fields["preference"]) if "preference" in fields else {}
+    return {"weight": weight, "preference": preference}
 
 
 def _term(place: Place) -> Mapping[str, Any]:
+    before = place.report.errors()
     fields = place.known_fields(("matchExpressions", "matchFields"))
     found = {
         name: [read(item) for item in fields[name].items()]
@@ -60,18 +58,15 @@ def _term(place: Place) -> Mapping[str, Any]:
         if name in fields
     }
     found = {name: requirements for name, requirements in found.items() if requirements}
-    if not found:
+    if not found and place.report.errors() == before:
         place.error("an empty term matches no node at all; add an expression or remove the term")
     return found
 
 
 def _requirement(place: Place, operators: tuple[str, ...]) -> tuple[dict[str, Any], list[Place]]:
     """Read what expressions and fields have in common; return it with the places of its values."""
-    fields = place.known_fields(("key", "operator", "values"))
+    fields = place.known_fields(("key", "operator", "values"), required=("key", "operator"))
     found: dict[str, Any] = {}
-    for name in ("key", "operator"):
-        if name not in fields:
-            place.error(f"no {name}; add it")
     if "key" in fields:
         found["key"] = fields["key"].string()
     if "operator" in fields:

@@ -167,10 +167,9 @@ def _id_list(place: Place, key: str) -> str | None:
             ids.append(text.strip())
             if what := unusual(key, text):
                 item.warning(what)
-    if not ids:
+    if not place.node.value:
         place.warning("an empty list sets nothing; remove it or name one")
-        return None
-    return ",".join(ids)
+    return ",".join(ids) or None
 
 
 def _system_disk(place: Place, _: str) -> str | None:
@@ -244,7 +243,8 @@ def _toleration(place: Place) -> dict[str, Any] | None:
         found["effect"] = effect
     if "tolerationSeconds" in fields:
         found["tolerationSeconds"] = _seconds(fields["tolerationSeconds"])
-    _check_toleration(place, found)
+    if place.report.errors() == before:
+        _check_toleration(place, found)
     return found if place.report.errors() == before else None
 
 

@@ -9,8 +9,8 @@ from webhook.rules import Rule
 
 # Real rules select by label values, so that an index leaves a comparison or two for each. The limit
 # is for those that all constrain one label without listing values: it is reached by 1,100 of them,
-# after a third of a second.
-COMPARISONS_LIMIT = 600_000
+# after half a second.
+WORK_LIMIT = 2_500_000  # labels and values compared
 
 _Index = dict[Hashable, list["_Group"]]
 
@@ -30,6 +30,7 @@ class _Scope:
 
     namespace: Mapping[str, Allowed]
     pod: Mapping[str, Allowed]
+    size: int  # what a comparison with it costs
 
     def sides(self) -> Iterator[tuple[str, str, Allowed]]:
         """Yield every constraint with the side that it is on and its key."""
@@ -49,20 +50,31 @@ class _Scope:
         return is_within(self.namespace, other.namespace) and is_within(self.pod, other.pod)
 
 
+def _scope_of(rule: Rule) -> _Scope:
+    namespace, pod = rule.namespace_selector.allowed(), rule.object_selector.allowed()
+    size = sum(
+        1 + len(each.values or each.excluded) for each in (*namespace.values(), *pod.values())
+    )
+    return _Scope(namespace, pod, size)
+
+
 @dataclass(slots=True)
 class _Group:
-    """The active rules of one scope: who ends the evaluation, and who names which value first."""
+    """The active rules of one scope: who ends the evaluation, and who names which value first.
+
+    Each is told by its position in the order of evaluation.
+    """
 
     scope: _Scope
-    first: str
-    ender: str | None = None
-    named: dict[Hashable, str] = field(default_factory=dict)
+    first: int
+    ender: int | None = None
+    named: dict[Hashable, int] = field(default_factory=dict)
 
-    def add(self, rule: Rule) -> None:
+    def add(self, rule: Rule, position: int) -> None:
         if rule.ends and self.ender is None:
-            self.ender = rule.name
+            self.ender = position
         for value in _values(rule):
-            self.named.setdefault(value, rule.name)
+            self.named.setdefault(value, position)
 
 
 class _Groups:
@@ -71,21 +83,21 @@ class _Groups:
     def __init__(self) -> None:
         self._by_identity: dict[Hashable, _Group] = {}
         self._index: _Index = {}
-        self._comparisons = 0
+        self._work = 0
 
     @property
     def is_exhausted(self) -> bool:
         """Whether so much was compared that it would take too long to go on."""
-        return self._comparisons > COMPARISONS_LIMIT
+        return self._work > WORK_LIMIT
 
-    def add(self, rule: Rule, scope: _Scope) -> None:
+    def add(self, rule: Rule, position: int, scope: _Scope) -> None:
         """Add an active rule."""
         group = self._by_identity.get(scope.identity)
         if group is None:
-            group = self._by_identity[scope.identity] = _Group(scope, rule.name)
+            group = self._by_identity[scope.identity] = _Group(scope, position)
             for entry in self._shortest(scope):
                 self._index.setdefault(entry, []).append(group)
-        group.add(rule)
+        group.add(rule, position)
 
     def _shortest(self, scope: _Scope) -> list[Hashable]:
         """Return the entries of the index under which fewest groups stand already."""
@@ -96,15 +108,17 @@ class _Groups:
         """Return the groups that match wherever this scope does."""
         found = []
         for group in self._candidates(scope):
-            self._comparisons += 1
+            self._work += scope.size + group.scope.size
+            if self.is_exhausted:
+                break
             if scope.is_within(group.scope):
                 found.append(group)
         return found
 
-    def decider(self, groups: Iterable[_Group], value: Hashable) -> str | None:
-        """Return a rule of these groups that names the value; None when none is found."""
+    def decider(self, groups: Iterable[_Group], value: Hashable) -> int | None:
+        """Return the position of a rule of these groups that names the value; None without one."""
         for group in groups:
-            self._comparisons += 1
+            self._work += 1
             if value in group.named:
                 return group.named[value]
             if self.is_exhausted:
@@ -133,32 +147,42 @@ def find_hidden(rules: Sequence[Rule]) -> tuple[list[Hidden], int]:
     groups = _Groups()
     found: list[Hidden] = []
     for position, rule in enumerate(rules):
-        if groups.is_exhausted:
-            return found, position
-        scope = _Scope(rule.namespace_selector.allowed(), rule.object_selector.allowed())
+        scope = _scope_of(rule)
         if scope.is_empty:
             continue
-        if hidden := _hidden_by(groups, groups.around(scope), rule):
-            found.append(hidden)
+        around = groups.around(scope)
+        earlier = _enders(around)
+        ended = bool(earlier)
+        if not ended and not rule.ends and around:
+            earlier = _deciders(groups, around, rule)
+        if groups.is_exhausted:
+            return found, position
+        if earlier:
+            names = tuple(rules[each].name for each in sorted(earlier))
+            found.append(Hidden(rule, names, ended))
         elif not rule.shadow:
-            groups.add(rule, scope)
+            groups.add(rule, position, scope)
     return found, len(rules)
 
 
-def _hidden_by(groups: _Groups, around: Sequence[_Group], rule: Rule) -> Hidden | None:
-    """Tell by which of the groups around it, which match wherever it does, a rule is hidden."""
-    for group in around:
-        if group.ender is not None:
-            return Hidden(rule, (group.ender,), ended=True)
-    if rule.ends or not around:
-        return None
-    deciders: dict[str, None] = {}
+def _enders(around: Iterable[_Group]) -> set[int]:
+    """Return the position of the first rule of these groups that ends the evaluation."""
+    enders = [group.ender for group in around if group.ender is not None]
+    return {min(enders)} if enders else set()
+
+
+def _deciders(groups: _Groups, around: Sequence[_Group], rule: Rule) -> set[int]:
+    """Return the positions of rules that decide all that the rule names; none when it adds any.
+
+    ``around`` are the groups that match wherever it does.
+    """
+    deciders = set()
     for value in _values(rule):
         decider = groups.decider(around, value)
         if decider is None:
-            return None
-        deciders[decider] = None
-    return Hidden(rule, tuple(deciders) or (around[0].first,), ended=False)
+            return set()
+        deciders.add(decider)
+    return deciders or {min(group.first for group in around)}
 
 
 def _values(rule: Rule) -> Iterator[Hashable]:

@@ -111,8 +111,11 @@ class Place:
         """Return the place of a field's name."""
         return Place(self.node.keys[name], f"{self.path}.{shortened(name)}", self.report)
 
-    def known_fields(self, known: Iterable[str]) -> "dict[str, Place]":
-        """Read a mapping whose keys are names of ours; an unknown one is an error."""
+    def known_fields(
+        self, known: Iterable[str], required: Iterable[str] = ()
+    ) -> "dict[str, Place]":
+        """Read a mapping whose keys are names of ours; unknown and missing ones are errors."""
+        before = self.report.errors()
         known = tuple(known)
         places = self.fields()
         for key in [key for key in places if key not in known]:
@@ -120,6 +123,10 @@ class Place:
             near = "" if self.report.is_full("error") else nearest(key, known)
             message = f"unknown field{near or '; the fields here are ' + ', '.join(known)}"
             self.key(key).error(message)
+        missing = [name for name in required if name not in places]
+        if self.report.errors() == before:  # else it may be the one that is misspelt
+            for name in missing:
+                self.error(f"no {name}; add it")
         return places
 
     def string_map(self) -> "dict[str, tuple[str, Place]]":

@@ -61,12 +61,13 @@ def read_rule(place: Place, virtual_node_key: str) -> Rule | None:
     effect, burst = (
         read_effect(fields["effect"], virtual_node_key) if "effect" in fields else (Effect(), None)
     )
+    namespace_selector, object_selector = _selectors(place, fields)
     rule = Rule(
         name=_name(place, fields),
         path=place.path,
         priority=_integer(fields, "priority"),
-        namespace_selector=_selector(fields, "namespaceSelector"),
-        object_selector=_selector(fields, "objectSelector"),
+        namespace_selector=namespace_selector,
+        object_selector=object_selector,
         placement=_placement(fields, burst),
         effect=effect,
         override=_choice(fields, "onConflict", "keep", "override"),
@@ -74,10 +75,23 @@ def read_rule(place: Place, virtual_node_key: str) -> Rule | None:
         final=_boolean(fields, "final"),
         shadow=_choice(fields, "mode", "active", "shadow"),
     )
-    _check_scope(place, fields, rule)
     if rule.placement == "off" and effect != Effect():
         fields["effect"].error('"off" ends the evaluation and injects nothing; remove the effect')
     return rule if place.report.errors() == before else None
+
+
+def _selectors(place: Place, fields: dict[str, Place]) -> tuple[Selector, Selector]:
+    """Read both selectors; a rule for every Pod of the cluster must say that it means it."""
+    before = place.report.errors()
+    selectors = _selector(fields, "namespaceSelector"), _selector(fields, "objectSelector")
+    constrained = any(selector.requirements for selector in selectors)
+    match_all = _boolean(fields, "matchAll")
+    if not constrained and not match_all and place.report.errors() == before:
+        place.error(
+            "neither selector constrains anything, so it would match every Pod; "
+            "add a selector, or matchAll: true if that is meant"
+        )
+    return selectors
 
 
 def _name(place: Place, fields: dict[str, Place]) -> str:
@@ -148,10 +162,7 @@ def _selector(fields: dict[str, Place], name: str) -> Selector:
 
 
 def _requirement(place: Place) -> Requirement:
-    fields = place.known_fields(("key", "operator", "values"))
-    for name in ("key", "operator"):
-        if name not in fields:
-            place.error(f"no {name}; add it")
+    fields = place.known_fields(("key", "operator", "values"), required=("key", "operator"))
     key = fields["key"].string() if "key" in fields else None
     if key is not None and (problem := key_problem(key)):
         fields["key"].error(f"{quoted(key)} {problem}")
@@ -170,14 +181,3 @@ def _label_value(place: Place) -> str:
     if text is not None and (problem := value_problem(text)):
         place.error(f"{quoted(text)} {problem}")
     return text or ""
-
-
-def _check_scope(place: Place, fields: dict[str, Place], rule: Rule) -> None:
-    """Refuse a rule for every Pod of the cluster unless it says that it means it."""
-    match_all = _boolean(fields, "matchAll")
-    constrained = rule.namespace_selector.requirements or rule.object_selector.requirements
-    if not constrained and not match_all:
-        place.error(
-            "neither selector constrains anything, so it would match every Pod; "
-            "add a selector, or matchAll: true if that is meant"
-        )
