@@ -6,14 +6,17 @@ middleware cost more than the whole decision; everything that is not a review is
 
 import json
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from http import HTTPStatus
 from time import perf_counter
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from webhook.admission import Answer, review
 from webhook.body import (
@@ -24,11 +27,19 @@ from webhook.body import (
     read_body,
 )
 from webhook.errors import ReviewError, UnknownNamespaceError
-from webhook.log import fields
-from webhook.state import State
+from webhook.log import fields, log_event
+from webhook.metrics import CONTENT_TYPE, Metrics
+from webhook.seldom import Seldom
+from webhook.state import Snapshot, Source
 
 MUTATE_PATH = "/mutate"
+SHORTEST_TIMEOUT_SECONDS = 1  # that a webhook configuration can have
 SKIPPED = "skipped"  # the decision about a Pod that is left alone though rules match
+
+_JSON = (b"content-type", b"application/json")
+_NOT_YET = HTTPStatus.SERVICE_UNAVAILABLE
+_SOON = (b"retry-after", b"1")  # the API server asks again, within its own timeout
+_TIMEOUT = re.compile(rb"(?:^|&)timeout=(\d+)s(?:&|$)")  # the API server always sends it
 
 logger = logging.getLogger("webhook")
 
@@ -36,24 +47,27 @@ logger = logging.getLogger("webhook")
 class WebhookApplication(FastAPI):
     """What the TLS port serves: the review endpoint, and a clear 404 for the rest."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__(openapi_url=None, redirect_slashes=False)
         self.exception_handler(HTTPException)(_explain)
-        self._mutate = ReviewEndpoint(state)
+        self._mutate = ReviewEndpoint(source)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(  # not async itself: a coroutine less for each review
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
         """Answer reviews here, anything else by the framework."""
-        if scope["type"] == "http" and scope["path"] == MUTATE_PATH:
-            await self._mutate(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        if scope["path"] == MUTATE_PATH:  # "http" is the only kind of scope that the server makes
+            return self._mutate(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 class ReviewEndpoint:
     """POST of an AdmissionReview: read within limits, decided by the core, answered as bytes."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._state = source.state
+        self._seldom = Seldom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a client that leaves halfway is no error."""
@@ -65,36 +79,53 @@ class ReviewEndpoint:
         except ClientDisconnectedError:
             return
         else:
-            status, content = self._decide(body)
-            await _answer(send, status, content)
+            if self._source.missing:
+                await _send(send, _NOT_YET, _error(f"not read yet: {self._source.missing}"), _SOON)
+                return
+            try:
+                status, content = self._decide(body, self._state.snapshot)
+            except UnknownNamespaceError as unknown:
+                status, content = await self._decide_after_reading(body, unknown, scope)
+            await send(_start(status, content))
+            await send({"type": "http.response.body", "body": content})
 
-    def _decide(self, body: bytes) -> tuple[int, bytes]:
+    async def _decide_after_reading(
+        self, body: bytes, unknown: UnknownNamespaceError, scope: Scope
+    ) -> tuple[int, bytes]:
+        """Decide when the labels that were missing have been found, or not been found in time."""
+        name = unknown.namespace
+        labels = await self._source.find_labels(name, _half_of_timeout(scope["query_string"]))
+        if labels is not None:
+            snapshot = replace(self._state.snapshot, namespaces={name: labels})
+            return self._decide(body, snapshot)
+        if self._seldom.allows("unknown"):
+            logger.warning("namespace unknown", extra=fields(namespace=name))
+        return HTTPStatus.INTERNAL_SERVER_ERROR, _error(str(unknown))
+
+    def _decide(self, body: bytes, snapshot: Snapshot) -> tuple[int, bytes]:
         """Turn a body into status and answer; what we cannot decide is a 5xx, never a denial."""
         started = perf_counter()
         try:
-            answer = review(body, self._state.snapshot)
+            answer = review(body, snapshot)
         except ReviewError as error:
             logger.warning("review refused", extra=fields(status=error.status, problem=str(error)))
             return error.status, _error(str(error))
-        except UnknownNamespaceError as error:
-            logger.warning("namespace unknown", extra=fields(namespace=error.namespace))
-            return HTTPStatus.INTERNAL_SERVER_ERROR, _error(str(error))
-        except (
-            Exception
-        ):  # a bug of ours: the caller's failurePolicy decides what becomes of the Pod
+        except UnknownNamespaceError:
+            raise
+        except Exception:  # a bug of ours; the caller's failurePolicy decides what it means
             logger.exception("review failed")
             return HTTPStatus.INTERNAL_SERVER_ERROR, _error("internal error; the log has the cause")
         _log_answer(answer, perf_counter() - started)
         return HTTPStatus.OK, answer.body
 
 
-def create_app(state: State) -> WebhookApplication:
+def create_app(source: Source) -> WebhookApplication:
     """Give the application of the TLS port."""
-    return WebhookApplication(state)
+    return WebhookApplication(source)
 
 
-def create_management_app(is_ready: Callable[[], bool]) -> FastAPI:
-    """Give the application of the management port: alive, and ready for reviews or not."""
+def create_management_app(why_not_ready: Callable[[], str], metrics: Metrics) -> FastAPI:
+    """Give the application of the management port: alive, ready for reviews or why not, figures."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.exception_handler(HTTPException)(_explain)
 
@@ -104,9 +135,13 @@ def create_management_app(is_ready: Callable[[], bool]) -> FastAPI:
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        if is_ready():
-            return PlainTextResponse("ok")
-        return PlainTextResponse("draining", HTTPStatus.SERVICE_UNAVAILABLE)
+        if why := why_not_ready():
+            return PlainTextResponse(why, HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("ok")
+
+    @app.get("/metrics")
+    async def show_metrics() -> Response:
+        return Response(metrics.render(), media_type=CONTENT_TYPE)
 
     return app
 
@@ -114,14 +149,6 @@ def create_management_app(is_ready: Callable[[], bool]) -> FastAPI:
 async def _explain(_request: Request, error: HTTPException) -> Response:
     """Answer the framework's own refusals in the form of ours."""
     return JSONResponse({"error": error.detail.lower()}, error.status_code, error.headers)
-
-
-async def _answer(
-    send: Send, status: int, content: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> None:
-    """Send a whole answer; the connection stays open."""
-    await _start(send, status, content, headers)
-    await send({"type": "http.response.body", "body": content})
 
 
 async def _refuse(refusal: RequestRefusedError, receive: Receive, send: Send) -> None:
@@ -132,29 +159,34 @@ async def _refuse(refusal: RequestRefusedError, receive: Receive, send: Send) ->
     """
     content = _error(str(refusal))
     if not refusal.body_pending:
-        await _answer(send, refusal.status, content, refusal.headers)
+        await _send(send, refusal.status, content, *refusal.headers)
         return
-    await _start(send, refusal.status, content, (*refusal.headers, (b"connection", b"close")))
+    closing = (b"connection", b"close")
+    await send(_start(refusal.status, content, *refusal.headers, closing))
     await send({"type": "http.response.body", "body": content, "more_body": True})
     await discard_body(receive)
     await send({"type": "http.response.body"})
 
 
-async def _start(
-    send: Send, status: int, content: bytes, headers: tuple[tuple[bytes, bytes], ...]
-) -> None:
-    """Send the status and the headers."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", b"%d" % len(content)),
-                *headers,
-            ],
-        }
-    )
+async def _send(send: Send, status: int, content: bytes, *headers: tuple[bytes, bytes]) -> None:
+    """Send a whole answer."""
+    await send(_start(status, content, *headers))
+    await send({"type": "http.response.body", "body": content})
+
+
+def _start(status: int, content: bytes, *headers: tuple[bytes, bytes]) -> Message:
+    """Make the message that begins an answer."""
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [_JSON, (b"content-length", b"%d" % len(content)), *headers],
+    }
+
+
+def _half_of_timeout(query: bytes) -> float:
+    """Give half of the seconds after which the API server gives up; the other half is to decide."""
+    found = _TIMEOUT.search(query)
+    return (int(found[1]) if found else SHORTEST_TIMEOUT_SECONDS) / 2
 
 
 def _error(message: str) -> bytes:
@@ -167,15 +199,13 @@ def _log_answer(answer: Answer, seconds: float) -> None:
     mutation = answer.mutation
     if mutation is None or not (mutation.operations or mutation.decision == SKIPPED):
         return
-    logger.info(
+    log_event(
         "reviewed",
-        extra=fields(
-            uid=answer.uid,
-            namespace=answer.namespace,
-            name=answer.name,
-            decision=mutation.decision,
-            rules=mutation.rules,
-            reasons=mutation.reasons,
-            duration_ms=round(seconds * 1000, 3),
-        ),
+        uid=answer.uid,
+        namespace=answer.namespace,
+        name=answer.name,
+        decision=mutation.decision,
+        rules=mutation.rules,
+        reasons=mutation.reasons,
+        duration_ms=round(seconds * 1000, 3),
     )

@@ -37,9 +37,10 @@ class Following:
     ) -> None:
         namespace, name = profile
         timing = timing or Timing()
-        self._state = state
+        self.state = state
+        self.missing = "profile and namespaces"
+        self._read: set[str] = set()
         self._metrics = metrics
-        self._missing = {"profile", "namespaces"}
         self._labels = NamespaceLabels()
         self._connections = [Connection(cluster) for _ in range(3)]
         of_profile, of_namespaces, of_rest = self._connections
@@ -50,11 +51,6 @@ class Following:
         resource = Resource("configmaps", path, object_name=name)
         self._profile = Follower(resource, of_profile, self._activation.apply, metrics, timing)
         self._namespaces = Follower(NAMESPACES, of_namespaces, self._apply, metrics, timing)
-
-    @property
-    def missing(self) -> str:
-        """Name what has not been read yet; empty for ever after, whatever the API server does."""
-        return " and ".join(sorted(self._missing))
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -90,16 +86,20 @@ class Following:
             self._publish()
 
     def _publish(self) -> None:
-        self._state.replace(namespaces=self._labels.current)
+        self.state.replace(namespaces=self._labels.current)
         self._metrics.namespaces_known(len(self._labels.current))
 
     def _activate(self, version: Version) -> None:
         if version.profile is not None:
-            self._state.replace(profile=version.profile)
+            self.state.replace(profile=version.profile)
         self._announcer.tell(version)
         self._has("profile")
 
     def _has(self, what: str) -> None:
-        if self._missing and not self._missing - {what}:
+        """Note what was read; what has been read once is never missing again."""
+        if not self.missing:
+            return
+        self._read.add(what)
+        self.missing = " and ".join(sorted({"profile", "namespaces"} - self._read))
+        if not self.missing:
             logger.info("cluster read", extra=fields(namespaces=len(self._labels.current)))
-        self._missing.discard(what)

@@ -9,11 +9,12 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 import yaml
@@ -48,13 +49,13 @@ class Cluster:
         environment: Mapping[str, str] = os.environ,
         service_account: Path = SERVICE_ACCOUNT,
     ) -> None:
-        self._kubeconfig = kubeconfig or environment.get("KUBECONFIG")
+        self._kubeconfig = kubeconfig or environment.get("KUBECONFIG") or None
         self._environment = environment
         self._service_account = service_account
 
     async def check(self) -> str:
         """Give the API server's address; SettingsError when it cannot be told."""
-        if self._kubeconfig is None and "KUBERNETES_SERVICE_HOST" not in self._environment:
+        if self._kubeconfig is None and not self._environment.get("KUBERNETES_SERVICE_HOST"):
             raise SettingsError(
                 f"{both('kubeconfig')}: missing, and this is not a Pod; name a kubeconfig file, "
                 "or serve from files with --profile and --namespaces"
@@ -88,22 +89,36 @@ class Cluster:
 
 
 class _RestClient(RESTClientObject):
-    """The client's, with sockets that notice when their peer is gone."""
+    """The client's, with sockets that notice when their peer is gone, and that can be broken off.
+
+    An event loop closes TLS with a goodbye, and waits half a minute for that of the peer; a peer
+    that hangs would keep our process from ending.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(configuration)
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     def _create_connector(self) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(
-            limit=self.maxsize, ssl=self.ssl_context, socket_factory=_open_socket
+            limit=self.maxsize, ssl=self.ssl_context, socket_factory=self._open_socket
         )
 
+    def _open_socket(self, address: Any) -> socket.socket:
+        family, kind, protocol, *_ = address
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE:
+            if hasattr(socket, name):  # Linux has them all
+                opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self._sockets.add(opened)
+        return opened
 
-def _open_socket(address: Any) -> socket.socket:
-    family, kind, protocol, *_ = address
-    opened = socket.socket(family, kind, protocol)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):  # Linux has them all
-            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return opened
+    async def close(self) -> None:
+        await super().close()
+        for opened in list(self._sockets):
+            with suppress(OSError):  # closed already
+                opened.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +169,7 @@ class Connection:
             ClusterError: no answer, or one that is an error; also while the block reads.
         """
         try:
-            answer = await self._answer(call)
-            async with answer:
+            async with await self._answer(call) as answer:
                 response = Response(answer)
                 if answer.status >= HTTPStatus.BAD_REQUEST:
                     retry_after = answer.headers.get("Retry-After", "")

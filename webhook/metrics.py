@@ -2,9 +2,19 @@
 
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+)
 
 PREFIX = "vci_webhook"
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+disable_created_metrics()  # a second time series for each counter, of which nobody has a use
 
 
 class Metrics:

@@ -23,9 +23,10 @@ from starlette.types import ASGIApp
 from webhook.app import MUTATE_PATH, create_app, create_management_app
 from webhook.errors import SettingsError
 from webhook.log import fields
+from webhook.metrics import Metrics
 from webhook.protocol import ConnectionProtocol
 from webhook.settings import both
-from webhook.state import State
+from webhook.state import Source
 
 # An idle connection of the API server lives for 90 s; the side that closes first must not be ours.
 KEEP_ALIVE_SECONDS = 120
@@ -126,30 +127,39 @@ class WebhookServer:
 
     def __init__(
         self,
-        state: State,
+        source: Source,
         context: ssl.SSLContext,
-        tls_socket: socket.socket,
-        management_socket: socket.socket,
+        sockets: tuple[socket.socket, socket.socket],
         drain_seconds: float,
+        metrics: Metrics,
     ) -> None:
+        tls_socket, management_socket = sockets
         self.draining = False
+        self._source = source
         self._drain_seconds = drain_seconds
         self._stop_requested = asyncio.Event()
-        self._tls = Port(create_app(state), tls_socket, context)
-        management_app = create_management_app(lambda: not self.draining)
+        self._tls = Port(create_app(source), tls_socket, context)
+        management_app = create_management_app(self._why_not_ready, metrics)
         self._management = Port(management_app, management_socket, None)
+
+    def _why_not_ready(self) -> str:
+        if self.draining:
+            return "draining"
+        return f"not read yet: {self._source.missing}" if self._source.missing else ""
 
     async def run(self) -> None:
         """Serve both ports until stopped."""
-        async with asyncio.TaskGroup() as ports:  # one port that fails ends the process
-            tls = ports.create_task(self._tls.run_until_stopped())
-            management = ports.create_task(self._management.run_until_stopped())
+        async with asyncio.TaskGroup() as tasks:  # one port that fails ends the process
+            source = tasks.create_task(self._source.run())
+            tls = tasks.create_task(self._tls.run_until_stopped())
+            management = tasks.create_task(self._management.run_until_stopped())
             logger.info("listening for reviews", extra=fields(url=self._tls.url + MUTATE_PATH))
             logger.info("listening for probes", extra=fields(url=self._management.url + "/readyz"))
             await self._stop_requested.wait()
             await asyncio.sleep(self._drain_seconds)
             await _finish(self._tls, tls)
             await _finish(self._management, management)
+            source.cancel()
         logger.info("stopped")
 
     def stop(self, *, drain: bool = True) -> None:

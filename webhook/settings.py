@@ -10,9 +10,10 @@ ENVIRONMENT_PREFIX = "VCI_WEBHOOK_"
 class Settings:
     """The settings of ``vci-webhook serve``; each field is the flag of the same name."""
 
-    profile: Path
-    namespaces: Path
     tls_dir: Path
+    profile: Path | None = None  # both files, or neither: then the cluster is followed
+    namespaces: Path | None = None
+    kubeconfig: str | None = None
     host: str = "127.0.0.1"  # loopback: a server that anybody may ask is something one asks for
     port: int = 8443
     management_port: int = 8080

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from webhook.profile import Profile
 from webhook.vci import SYSTEM_NAMESPACES
@@ -30,3 +30,35 @@ class State:
     def replace(self, **changes: Any) -> None:
         """Build the new snapshot completely, then swap one reference."""
         self.snapshot = replace(self.snapshot, **changes)
+
+
+class Source(Protocol):
+    """Where the state comes from for as long as the server runs.
+
+    ``missing`` names what has not been learnt yet, so that nothing can be decided; once it is empty
+    it stays so.
+    """
+
+    state: State
+    missing: str
+
+    async def run(self) -> None:
+        """Keep the state up to date."""
+
+    async def find_labels(self, namespace: str, seconds: float) -> Mapping[str, str] | None:
+        """Look for a namespace that the snapshot lacks; None when it cannot be found in time."""
+
+
+class Fixed:
+    """A state that is complete from the start and does not change by itself."""
+
+    missing = ""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    async def run(self) -> None:
+        """Do nothing: there is nothing to follow."""
+
+    async def find_labels(self, _namespace: str, _seconds: float) -> None:
+        """Find nothing: what is not in the snapshot does not exist."""

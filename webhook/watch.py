@@ -7,7 +7,6 @@ the API server means its answers: kubernetes.io/docs/reference/using-api/api-con
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -24,6 +23,8 @@ MESSAGE_LIMIT = 300
 
 METADATA_ONLY = "application/json;as={};g=meta.k8s.io;v=v1,application/json"
 _OUTDATED = ("Expired", "Gone")
+_GONE = 410
+_DENIED = (401, 403)
 
 
 class Metadata(Struct, rename="camel", gc=False):
@@ -242,9 +243,9 @@ def _judge(status: Status, http_status: int, retry_after: int) -> ClusterError:
     code = http_status or status.code or 0
     details = status.details or _StatusDetails()
     causes = {cause.reason for cause in details.causes or ()}
-    if code == HTTPStatus.GONE or status.reason in _OUTDATED or "ResourceVersionTooLarge" in causes:
+    if code == _GONE or status.reason in _OUTDATED or "ResourceVersionTooLarge" in causes:
         cause = Cause.EXPIRED
-    elif code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    elif code in _DENIED:
         cause = Cause.DENIED
     else:
         cause = Cause.UNAVAILABLE

@@ -20,8 +20,9 @@ from typing import Any
 import uvloop
 
 from tests.contract.client import Connection, Response, trusting
+from webhook.metrics import Metrics
 from webhook.server import WebhookServer, bind
-from webhook.state import Snapshot, State
+from webhook.state import Fixed, Snapshot, Source, State
 from webhook.tls import load_serving_context
 
 DEADLINE_SECONDS = 20.0
@@ -162,23 +163,36 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 @dataclass
 class ServerThread:
-    """The server in a thread: real sockets and TLS, and a state that the test replaces."""
+    """The server in a thread: real sockets and TLS, and a source of the test's choice."""
 
-    state: State
+    source: Source
     ca: Path
+    metrics: Metrics = field(default_factory=Metrics)
     url: str = ""
+    probe_url: str = ""
     _loop: asyncio.AbstractEventLoop = field(default_factory=uvloop.new_event_loop)
+
+    @property
+    def state(self) -> State:
+        """What the server knows; a test may replace it."""
+        return self.source.state
 
     def connect(self) -> Connection:
         """Open a TLS connection to the port for reviews."""
         return Connection(self.url, trusting(self.ca))
+
+    def probe(self, path: str) -> Response:
+        """Ask the management port."""
+        with Connection(self.probe_url) as connection:
+            return connection.request("GET", path)
 
     @contextmanager
     def running(self, context: ssl.SSLContext) -> Iterator["ServerThread"]:
         """Serve until the block ends."""
         with bind("127.0.0.1", 0, "port") as tls, bind("127.0.0.1", 0, "port") as management:
             self.url = f"https://127.0.0.1:{tls.getsockname()[1]}/mutate"
-            server = WebhookServer(self.state, context, tls, management, drain_seconds=0)
+            self.probe_url = f"http://127.0.0.1:{management.getsockname()[1]}"
+            server = WebhookServer(self.source, context, (tls, management), 0, self.metrics)
             thread = threading.Thread(target=self._run, args=(server,), name="webhook")
             thread.start()
             try:
@@ -197,6 +211,6 @@ class ServerThread:
 def serve_thread(tls_dir: Path) -> Iterator[ServerThread]:
     """Run the server in a thread, on a snapshot that the test replaces."""
     context = load_serving_context(tls_dir, "tests", datetime.now(UTC))
-    server = ServerThread(State(Snapshot()), tls_dir / "ca.crt")
+    server = ServerThread(Fixed(State(Snapshot())), tls_dir / "ca.crt")
     with server.running(context):
         yield server

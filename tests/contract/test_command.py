@@ -85,8 +85,10 @@ def test_the_help_names_every_flag_and_its_variable() -> None:
         (["serve", "--port"], "--port: its value is missing"),
         (["serve", "now"], "unexpected extra argument (now)"),
         (["serve", "\x1b[31mred\nline"], "unexpected extra argument"),
-        (["serve"], "--profile (VCI_WEBHOOK_PROFILE): missing"),
+        (["serve"], "--tls-dir (VCI_WEBHOOK_TLS_DIR): missing"),
         (["serve", "--profile=x"], "--namespaces (VCI_WEBHOOK_NAMESPACES): missing"),
+        (["serve", "--namespaces=x"], "--profile (VCI_WEBHOOK_PROFILE): missing"),
+        (["serve", "--profile=x", "--kubeconfig=y"], "not of use with --profile"),
         (["serve", "--profile=x", "--namespaces=x"], "--tls-dir (VCI_WEBHOOK_TLS_DIR): missing"),
     ],
 )
@@ -95,9 +97,20 @@ def test_a_slip_of_the_pen_is_one_line(command: Command, arguments: list[str], s
     assert said in command.complains(*arguments)
 
 
-def test_what_is_needed_for_now_is_said(command: Command) -> None:
-    """Whoever leaves a file out learns that following the cluster is not there yet."""
-    assert "following the cluster is not supported yet" in command.complains("serve")
+def test_without_files_there_must_be_a_cluster(command: Command, tmp_path: Path) -> None:
+    """Outside of a Pod, and without a kubeconfig that can be used, there is nothing to serve by."""
+    serve = ("serve", f"--tls-dir={tmp_path}")
+    told = command.complains(*serve, KUBERNETES_SERVICE_HOST="", KUBECONFIG="")
+    assert "--kubeconfig (VCI_WEBHOOK_KUBECONFIG): missing, and this is not a Pod" in told
+    broken = tmp_path / "kubeconfig"
+    for content in ("", "{", "[]", "apiVersion: v1\nkind: Config\n"):
+        broken.write_text(content)
+        told = command.complains(*serve, f"--kubeconfig={broken}")
+        assert f"--kubeconfig (VCI_WEBHOOK_KUBECONFIG): {broken}: no usable credentials" in told
+    absent = tmp_path / "absent"
+    assert f"{absent}: no usable credentials" in command.complains(*serve, KUBECONFIG=str(absent))
+    told = command.complains(*serve, KUBECONFIG="", KUBERNETES_SERVICE_HOST="10.0.0.1")
+    assert "/var/run/secrets/kubernetes.io/serviceaccount: no usable credentials" in told
 
 
 UNUSABLE = {

@@ -1,6 +1,8 @@
-"""``vci-webhook serve``: answer reviews from files, without a cluster."""
+"""``vci-webhook serve``: answer reviews by what the cluster says, or by files without a cluster."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,29 +22,35 @@ from webhook.errors import SettingsError
 from webhook.files import read_file
 from webhook.log import configure_logging, fields
 from webhook.manifests import namespaces_from_manifests, profile_from_manifest
+from webhook.metrics import Metrics
 from webhook.problems import Problem
 from webhook.profile import Profile
 from webhook.server import WebhookServer, bind, run_process
-from webhook.settings import Settings, both
-from webhook.state import Snapshot, State
+from webhook.settings import Settings, both, flag
+from webhook.state import Fixed, Snapshot, Source, State
 from webhook.tls import load_serving_context
 from webhook.vci import SYSTEM_NAMESPACES
 
+_OpenSource = Callable[[Metrics], Source]
+
 _FILE = click.Path(path_type=Path)
-# Without a value these flags will one day mean "watch the cluster"; until then each is needed.
-_NEEDED = {
+_FILES = {
     "profile": "name the manifest of the profile's ConfigMap",
     "namespaces": "name a file with the manifests of the Namespaces",
-    "tls_dir": "name the directory that holds tls.crt and tls.key",
 }
 
 logger = logging.getLogger("webhook")
 
 
 @click.command(short_help="Answer AdmissionReviews.")
-@option("--profile", type=_FILE, metavar="FILE", help="Manifest of the profile's ConfigMap.")
-@option("--namespaces", type=_FILE, metavar="FILE", help="Manifests of the Namespaces.")
 @option("--tls-dir", type=_FILE, metavar="DIR", help="Directory with tls.crt and tls.key.")
+@option(
+    "--kubeconfig",
+    metavar="FILE",
+    help="Kubeconfig of the cluster; else KUBECONFIG, else that of the Pod.",
+)
+@option("--profile", type=_FILE, metavar="FILE", help="Instead of a cluster: the ConfigMap.")
+@option("--namespaces", type=_FILE, metavar="FILE", help="Instead of a cluster: Namespaces.")
 @option("--host", type=HOST, default=Settings.host, help="Address to listen on.")
 @option("--port", type=PORT, default=Settings.port, help="Port for reviews, over TLS.")
 @option(
@@ -82,32 +90,31 @@ logger = logging.getLogger("webhook")
     help="How to log: text on a terminal, else json, unless told.",
 )
 def serve(**flags: Any) -> None:
-    """Answer AdmissionReviews at POST /mutate by a profile and namespaces read from files."""
+    """Answer AdmissionReviews at POST /mutate by the profile and the namespaces of a cluster."""
     settings = _read_settings(flags)
-    profile, problems = _read_profile(settings)
-    namespaces = _read_namespaces(settings)
+    if settings.profile is None or settings.namespaces is None:
+        open_source = _use_cluster(settings)
+    else:
+        open_source = _use_files(settings, settings.profile, settings.namespaces)
     context = load_serving_context(settings.tls_dir, both("tls_dir"), datetime.now(UTC))
     with (
         bind(settings.host, settings.port, "port") as tls_socket,
         bind(settings.host, settings.management_port, "management_port") as management_socket,
     ):
         configure_logging(settings.log_format)  # all is usable: from here on there is a log
-        _log_profile(settings, profile, problems)
-        logger.info("namespaces read", extra=fields(count=len(namespaces)))
-        excluded = SYSTEM_NAMESPACES | {settings.own_namespace}
-        state = State(Snapshot(profile, namespaces, excluded))
-        run_process(
-            WebhookServer(state, context, tls_socket, management_socket, settings.drain_seconds)
-        )
+        metrics = Metrics()
+        source = open_source(metrics)
+        sockets = tls_socket, management_socket
+        run_process(WebhookServer(source, context, sockets, settings.drain_seconds, metrics))
 
 
 def _read_settings(flags: dict[str, Any]) -> Settings:
     """Make the settings of the flags; a person who forgot one is told which."""
-    for field, advice in _NEEDED.items():
-        if flags[field] is None:
-            raise SettingsError(
-                f"{both(field)}: missing; {advice} (following the cluster is not supported yet)"
-            )
+    _check_source(flags)
+    if flags["tls_dir"] is None:
+        raise SettingsError(
+            f"{both('tls_dir')}: missing; name the directory that holds tls.crt and tls.key"
+        )
     settings = Settings(**flags)
     if settings.port == settings.management_port != 0:
         raise SettingsError(
@@ -116,22 +123,64 @@ def _read_settings(flags: dict[str, Any]) -> Settings:
     return settings
 
 
-def _read_profile(settings: Settings) -> tuple[Profile, tuple[Problem, ...]]:
-    """Read the profile's manifest."""
-    return profile_from_manifest(
-        read_file(settings.profile, both("profile")),
-        f"{both('profile')}: {settings.profile}",
+def _check_source(flags: dict[str, Any]) -> None:
+    """Tell a cluster from files: what is not clearly one of them is nothing to guess about."""
+    given = {field for field in _FILES if flags[field] is not None}
+    if not given:
+        return
+    if flags["kubeconfig"] is not None:
+        raise SettingsError(
+            f"{both('kubeconfig')}: not of use with {flag(min(given))}; give a cluster, or files"
+        )
+    for field in _FILES.keys() - given:
+        raise SettingsError(
+            f"{both(field)}: missing; {_FILES[field]}, or leave {flag(min(given))} out "
+            "to follow the cluster"
+        )
+
+
+def _use_cluster(settings: Settings) -> _OpenSource:
+    """Find the cluster's API server; it need not be there yet."""
+    from webhook.cluster import Following  # noqa: PLC0415 - costs 20 MB and a while, with files too
+    from webhook.kube import Cluster  # noqa: PLC0415 - the same
+
+    cluster = Cluster(settings.kubeconfig)
+    address = asyncio.run(cluster.check())
+
+    def follow(metrics: Metrics) -> Source:
+        name = settings.profile_namespace, settings.profile_name
+        logger.info("following", extra=fields(cluster=address, profile="/".join(name)))
+        return Following(cluster, _state(settings), name, metrics)
+
+    return follow
+
+
+def _use_files(settings: Settings, profile_file: Path, namespaces_file: Path) -> _OpenSource:
+    """Read the files, once and for all."""
+    profile, problems = profile_from_manifest(
+        read_file(profile_file, both("profile")),
+        f"{both('profile')}: {profile_file}",
         settings.profile_name,
         settings.profile_namespace,
     )
-
-
-def _read_namespaces(settings: Settings) -> dict[str, dict[str, str]]:
-    """Read the namespaces' manifests."""
-    return namespaces_from_manifests(
-        read_file(settings.namespaces, both("namespaces")),
-        f"{both('namespaces')}: {settings.namespaces}",
+    namespaces = namespaces_from_manifests(
+        read_file(namespaces_file, both("namespaces")), f"{both('namespaces')}: {namespaces_file}"
     )
+
+    def read(metrics: Metrics) -> Source:
+        _log_profile(settings, profile, problems)
+        logger.info("namespaces read", extra=fields(count=len(namespaces)))
+        metrics.profile_active(profile.version, len(profile.rules))
+        metrics.namespaces_known(len(namespaces))
+        return Fixed(_state(settings, profile=profile, namespaces=namespaces))
+
+    return read
+
+
+def _state(settings: Settings, **known: Any) -> State:
+    """Make the state to begin with."""
+    excluded = SYSTEM_NAMESPACES | {settings.own_namespace}
+    return State(Snapshot(excluded_namespaces=excluded, **known))
 
 
 def _log_profile(settings: Settings, profile: Profile, problems: tuple[Problem, ...]) -> None:
