@@ -5,6 +5,7 @@ self-referring, can exhaust memory or the stack.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -28,6 +29,7 @@ _READERS = {  # not construct_object(): that remembers every node it ever saw
     f"{_PREFIX}bool": _RESOLVER.construct_yaml_bool,
     f"{_PREFIX}null": _RESOLVER.construct_yaml_null,
 }
+_EXPONENT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+")
 _NUMBERS = {f"{_PREFIX}int", f"{_PREFIX}float"}
 _COLLECTIONS = {yaml.SequenceStartEvent: f"{_PREFIX}seq", yaml.MappingStartEvent: f"{_PREFIX}map"}
 
@@ -130,11 +132,7 @@ def _position(event: Any) -> tuple[int, int]:
 def _scalar(event: Any) -> Node:
     """Resolve a scalar by YAML 1.1, as Kubernetes does: an unquoted ``off`` is false."""
     line, column = _position(event)
-    tag = event.tag
-    if tag is None or tag == "!":
-        tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag not in _READERS or (tag in _NUMBERS and ":" in event.value):
-            tag = _TEXT  # timestamps, merge keys, numbers to the base of 60: Kubernetes has none
+    tag = event.tag if event.tag not in (None, "!") else _implicit_tag(event)
     if tag == _TEXT:
         return Node(event.value, line, column, event.style)
     if tag not in _READERS:
@@ -145,6 +143,15 @@ def _scalar(event: Any) -> Node:
         fault = Fault(f"not a value of the tag {_short(tag)}; remove the tag", line, column)
         return Node(None, line, column, event.style, event.value, faults=(fault,))
     return Node(value, line, column, event.style, event.value)
+
+
+def _implicit_tag(event: Any) -> str:
+    tag: str = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
+    if tag == _TEXT and event.implicit[0] and _EXPONENT.fullmatch(event.value):
+        return f"{_PREFIX}float"  # as JSON has it: without point or sign
+    if tag not in _READERS or (tag in _NUMBERS and ":" in event.value):
+        return _TEXT  # timestamps, merge keys, numbers to the base of 60: Kubernetes has none
+    return tag
 
 
 def _value(tag: str, text: str) -> Scalar:

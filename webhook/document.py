@@ -40,6 +40,8 @@ def parse_documents(text: str, where: str, limit: int = SIZE_LIMIT) -> list[Node
     Raises:
         DocumentError: the text is neither, nests too deep, or holds more than ``limit`` values.
     """
+    if not text.strip():
+        return []
     try:
         text.encode()
         return [
