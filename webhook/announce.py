@@ -198,14 +198,14 @@ def _reason(version: Version) -> tuple[str, str]:
     elif version.errors:
         reason, begin = "RulesInvalid", "active, but for what is wrong in it"
     else:
-        reason, begin = "ProfileAccepted", f"active with {len(version.profile.rules)} rules"
-    message = "; ".join([begin, *map(str, version.problems)])
-    return reason, _cut(message)
+        reason, begin = "ProfileAccepted", f"active, rules: {len(version.profile.rules)}"
+    errors_first = sorted(version.problems, key=lambda problem: problem.severity != "error")
+    return reason, _cut("; ".join([begin, *map(str, errors_first)]))
 
 
 def _cut(message: str) -> str:
     """Cut a message to the bytes that an Event may have, at a character's end."""
-    encoded = message.encode()
+    encoded = message.encode(errors="replace")
     if len(encoded) <= MESSAGE_LIMIT:
-        return message
+        return encoded.decode()
     return encoded[: MESSAGE_LIMIT - 3].decode(errors="ignore") + "…"

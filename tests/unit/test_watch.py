@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.errors import Cause, ClusterError
+from webhook.namespaces import NamespaceLabels
 from webhook.watch import (
     Changed,
     Deleted,
@@ -325,3 +326,80 @@ def test_a_line_without_end_is_given_up() -> None:
     assert list(lines.feed(b"x" * 900)) == []
     with pytest.raises(ClusterError):
         list(lines.feed(b"x" * 200))
+
+
+class Cluster:
+    """Namespaces and their history, and a connection to them that is not to be relied on."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.truth: dict[str, str] = {}
+        self.history: list[tuple[int, bytes]] = []
+
+    def change(self, name: str, label: str | None) -> None:
+        """Set a namespace's label, or delete the namespace."""
+        kind = "DELETED" if label is None else "MODIFIED" if name in self.truth else "ADDED"
+        if label is None and self.truth.pop(name, None) is None:
+            return
+        if label is not None:
+            self.truth[name] = label
+        self.version += 1
+        line = event(kind, item(name, str(self.version), x=label or "gone"))
+        self.history.append((self.version, line + b"\n"))
+
+    def answer(self, reflector: Reflector) -> bytes:
+        """Answer the request that is next, in full."""
+        asked = query(reflector)
+        if "watch" not in asked:
+            listed = [item(name, "1", x=label) for name, label in self.truth.items()]
+            return page(str(self.version), *listed)
+        since = int(asked["resourceVersion"])
+        lines = [line for version, line in self.history if version > since]
+        return b"".join([*lines, bookmark(str(self.version)), b"\n"])
+
+
+def drive(reflector: Reflector, labels: NamespaceLabels, answer: bytes) -> None:
+    """Digest one answer as a follower does, whatever is in it."""
+    try:
+        if not reflector.version:
+            labels.apply(reflector.take_page(answer))
+            return
+        for line in Lines().feed(answer):
+            change = reflector.take_line(line)
+            if change is not None:
+                labels.apply(change)
+    except ClusterError:
+        reflector.start_over()
+
+
+histories = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["1", "2", None])), max_size=4),
+        st.sampled_from(["whole", "cut", "garbled", "twice"]),
+        st.integers(0, 10_000),
+    ),
+    max_size=12,
+)
+
+
+@given(histories)
+def test_whatever_happens_on_the_way_the_end_is_the_truth(
+    history: list[tuple[list[tuple[str, str | None]], str, int]],
+) -> None:
+    """Answers cut, garbled or repeated never leave us with what is not so, once one is whole."""
+    cluster, reflector, labels = Cluster(), Reflector(NAMESPACES), NamespaceLabels()
+    for changes, fate, where in history:
+        for name, label in changes:
+            cluster.change(name, label)
+        answer = cluster.answer(reflector)
+        place = where % (len(answer) + 1)
+        if fate == "cut":
+            answer = answer[:place]
+        elif fate == "garbled":
+            answer = answer[:place] + b"\x00\n" + answer[place:]
+        elif fate == "twice" and reflector.version:
+            answer += answer
+        drive(reflector, labels, answer)
+    for _ in range(3):  # at most: start over, list, watch
+        drive(reflector, labels, cluster.answer(reflector))
+    assert {name: found["x"] for name, found in labels.current.items()} == cluster.truth
