@@ -24,6 +24,12 @@ ARGO_NAMESPACE = "argo"
 ARGO_USER = f"system:serviceaccount:{ARGO_NAMESPACE}:argo"
 ARGO_GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{ARGO_NAMESPACE}")
 
+PODS_CREATED: Object = {
+    "level": "Metadata",
+    "verbs": ["create"],
+    "resources": [{"resources": ["pods"]}],
+}
+
 
 @dataclass(slots=True)
 class ControlPlane:
@@ -35,6 +41,7 @@ class ControlPlane:
     port: int = field(default_factory=free_port)
     requeue_seconds: int = 1
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _started: dict[str, tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=dict)
 
     @property
     def logs(self) -> Path:
@@ -91,7 +98,13 @@ class ControlPlane:
         given = (f"--kubeconfig={kubeconfig}",) if kubeconfig.exists() else ()
         command = (str(self.programs[name]), *given, *flags)
         log = self.logs / f"{name}.log"
+        self._started[name] = flags, environment
         self.processes[name] = stack.enter_context(running(command, log, environment))
+
+    def start_again(self, stack: ExitStack, name: str) -> None:
+        """Start a program that was stopped, as it was started."""
+        flags, environment = self._started[name]
+        self.start(stack, name, *flags, **environment)
 
 
 @dataclass(slots=True)
@@ -117,7 +130,7 @@ def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster
     plane = ControlPlane(folder, programs, pki.Authority(folder))
     with ExitStack() as stack:
         admin = plane.client(plane.write_kubeconfig("admin", "admin", "system:masters"))
-        _start_api_server(plane, admin, stack)
+        start_api_server(plane, admin, stack)
         _start_controllers(plane, stack)
         create_nodes(admin)
         _start_argo(plane, admin, stack)
@@ -125,7 +138,10 @@ def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster
         yield Cluster(plane, admin, kubelet)
 
 
-def _start_api_server(plane: ControlPlane, admin: Client, stack: ExitStack) -> None:
+def start_api_server(
+    plane: ControlPlane, admin: Client, stack: ExitStack, *audited: Object
+) -> None:
+    """Start etcd and API server, and wait for the two; unless told, audit the creation of Pods."""
     clients, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     plane.start(stack, "etcd", *_etcd_flags(plane, clients, peers))
     serving = plane.authority.issue_serving("kube-apiserver")
@@ -145,23 +161,22 @@ def _start_api_server(plane: ControlPlane, admin: Client, stack: ExitStack) -> N
         "service-account-issuer": "https://kubernetes.default.svc",
         "service-account-key-file": public,
         "service-account-signing-key-file": private,
-        "audit-policy-file": _write_audit_policy(plane.folder),
+        "audit-policy-file": _write_audit_policy(plane.folder, *audited or (PODS_CREATED,)),
         "audit-log-path": plane.audit_log,
         "profiling": "false",
     }
     plane.start(stack, "kube-apiserver", *_flags(flags))
     log = plane.logs / "kube-apiserver.log"
-    wait_until_ready(plane.processes["kube-apiserver"], log, lambda: _is_ready(admin))
+    wait_until_ready(plane.processes["kube-apiserver"], log, lambda: is_ready(admin))
 
 
-def _write_audit_policy(folder: Path) -> Path:
-    """Have the creation of Pods audited, and nothing else."""
-    created = {"level": "Metadata", "verbs": ["create"], "resources": [{"resources": ["pods"]}]}
+def _write_audit_policy(folder: Path, *audited: Object) -> Path:
+    """Have some requests audited, and nothing else."""
     policy = {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
-        "rules": [created, {"level": "None"}],
+        "rules": [*audited, {"level": "None"}],
     }
     path = folder / "audit-policy.yaml"
     path.write_text(yaml.safe_dump(policy), "utf-8")
@@ -238,7 +253,8 @@ def _flags(values: dict[str, object]) -> tuple[str, ...]:
     return tuple(f"--{name}={value}" for name, value in values.items())
 
 
-def _is_ready(admin: Client) -> bool:
+def is_ready(admin: Client) -> bool:
+    """Tell whether the API server answers requests."""
     try:
         return admin.send("GET", "/readyz") == b"ok"
     except (OSError, ApiError):
