@@ -11,14 +11,20 @@ _DIRECTORY_TYPES = (None, "", "Directory", "DirectoryOrCreate")
 
 
 def incompatibilities(
-    pod: Pod, defaults: Defaults, *, enforced: bool, names_instance: bool
+    pod: Pod,
+    defaults: Defaults,
+    *,
+    enforced: bool,
+    names_instance: bool,
+    operating_system: str | None,
 ) -> set[str]:
     """Return the reasons why VCI cannot run the Pod, without those that ``ignore`` lifts.
 
     Nothing is lifted from a Pod that may run on a real node (``enforced`` is false).
     ``names_instance``: a rule names an instance family or type, which a GPU Pod needs.
+    ``operating_system``: what a rule's nodeSelector asks for, where the Pod's own does not.
     """
-    reasons = _host_reasons(pod.spec)
+    reasons = _host_reasons(pod.spec, operating_system)
     lifted = enforced and defaults.ignore_privileged
     for container in _containers(pod.spec):
         _add_container_reasons(container, reasons, lifted=lifted)
@@ -34,7 +40,7 @@ def incompatibilities(
     return reasons
 
 
-def _host_reasons(spec: PodSpec) -> set[str]:
+def _host_reasons(spec: PodSpec, operating_system: str | None) -> set[str]:
     reasons = set()
     if spec.host_network:
         reasons.add("hostNetwork")
@@ -42,8 +48,9 @@ def _host_reasons(spec: PodSpec) -> set[str]:
         reasons.add("hostPID")
     if spec.host_ipc:
         reasons.add("hostIPC")
+    selected = spec.node_selector.get(vci.OS_LABEL) if spec.node_selector else None
     if (spec.os is not None and spec.os.name == "windows") or (
-        spec.node_selector and spec.node_selector.get("kubernetes.io/os") == "windows"
+        (selected or operating_system) == "windows"
     ):
         reasons.add("windows")
     return reasons

@@ -151,6 +151,7 @@ class _Merge:
             self.profile.defaults,
             enforced=plan.enforced,
             names_instance=plan.names_instance,
+            operating_system=plan.operating_system,
         )
         if incompatible and plan.place_incompatible and not unplaceable:
             return set()

@@ -11,9 +11,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from webhook.operations import encode
 from webhook.pod import Toleration
 
 TERMS_LIMIT = 256
+# A Pod of more than 1.5 MiB is refused by etcd, and there is more in a Pod than its terms.
+TERMS_LIMIT_BYTES = 512 * 1024
 
 Requirement: TypeAlias = tuple[str, str, frozenset[str]]
 
@@ -133,14 +136,18 @@ def read_term(source: Mapping[str, Any] | None) -> Term:
     )
 
 
-def all_of(groups: Iterable[Sequence[Term]]) -> list[Term] | None:
-    """AND groups of ORed terms into one group; None beyond TERMS_LIMIT terms."""
-    joined: list[Term] = []
-    for group in groups:
-        joined = [a.joined(b) for a, b in product(joined, group)] if joined else list(group)
-        if len(joined) > TERMS_LIMIT:
+def all_of(groups: Iterable[Sequence[Term]]) -> Sequence[Term] | None:
+    """AND groups of ORed terms, of which an empty one asks nothing; None beyond the limits."""
+    joined: Sequence[Term] = ()
+    for group in filter(None, groups):
+        if len(group) * max(1, len(joined)) > TERMS_LIMIT:
             return None
-    return joined
+        joined = [a.joined(b) for a, b in product(joined, group)] if joined else group
+    return None if _is_too_large(term.source for term in joined) else joined
+
+
+def _is_too_large(parts: Iterable[Any]) -> bool:
+    return sum(len(encode(part)) for part in parts) > TERMS_LIMIT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,7 @@ class MergedTerms:
 
 
 def merge_terms(existing: Sequence[Term], ours: Sequence[Term]) -> MergedTerms | None:
-    """AND our ORed terms into each existing term; None beyond TERMS_LIMIT terms.
+    """AND our ORed terms into each existing term; None beyond the limits, or when that adds much.
 
     A node is allowed by the result exactly when an existing term and one of ours allow it. A term
     that already contains one of ours stays as it is, and an empty one, which matches no node, stays
@@ -176,6 +183,10 @@ def merge_terms(existing: Sequence[Term], ours: Sequence[Term]) -> MergedTerms |
         if len(existing) + len(appended) > TERMS_LIMIT:
             return None
     if (changed or appended) and len(existing) > TERMS_LIMIT:
+        return None
+    if len(changed) + len(appended) > 1 and _is_too_large(
+        (*changed.values(), *(term.source for term in appended))
+    ):
         return None
     return MergedTerms(terms + appended, changed, appended)
 

@@ -42,6 +42,7 @@ class Plan:
     audit: bytes
     place_incompatible: bool
     names_instance: bool
+    operating_system: str | None
 
     @property
     def enforced(self) -> bool:
@@ -76,12 +77,13 @@ def build_plan(profile: Profile, matched: Sequence[int], *, own_enforce: bool) -
     names = tuple(rule.name for rule in rules)
     required = all_of([[read_term(t) for t in r.effect.required_terms] for r in rules])
     preferred = [term for rule in rules for term in rule.effect.preferred_terms]
+    selector = _node_selector(profile, rules, placement)
     return Plan(
         placement=placement,
         rules=names,
         annotations=_annotations(profile, rules, placement),
         labels=_labels(profile, rules, placement),
-        node_selector=_node_selector(profile, rules, placement),
+        node_selector=selector,
         tolerations=_tolerations(profile, rules, placement),
         required=None if required is None else tuple(required),
         preferred=(*preferred, *_preferences(profile, placement)),
@@ -93,6 +95,7 @@ def build_plan(profile: Profile, matched: Sequence[int], *, own_enforce: bool) -
         names_instance=any(
             key in rule.effect.annotations for rule in rules for key in (vci.FAMILIES, vci.TYPES)
         ),
+        operating_system=next((e.value for e in selector if e.key == vci.OS_LABEL), None),
     )
 
 

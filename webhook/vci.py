@@ -17,6 +17,8 @@ APPLIED = "vci-webhook/applied"
 SKIPPED = "vci-webhook/skipped"
 OPT_OUT = "vci-webhook/inject"  # label of a Pod or a namespace; "false" keeps the webhook away
 
+OS_LABEL = "kubernetes.io/os"  # of a node; a Pod's nodeSelector may name its system so
+
 SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 
 # VCI writes these back on running Pods: an effect that sets them would lie about the instance.

@@ -55,6 +55,16 @@ def test_what_vci_cannot_run_is_named(pod: dict[str, Any], reason: str) -> None:
     assert _reasons(pod) == [reason]
 
 
+def test_a_rule_can_make_it_a_windows_pod() -> None:
+    """A rule's nodeSelector counts like the Pod's own, so a second review decides the same."""
+    windows = {**ENFORCE, "effect": {"nodeSelector": {"kubernetes.io/os": "windows"}}}
+
+    assert _reasons(make_pod(), windows) == ["windows"]
+    assert _reasons(make_pod(nodeSelector={"kubernetes.io/os": "linux"}), windows) == [
+        "nodeSelector"
+    ]
+
+
 @pytest.mark.parametrize(
     "pod",
     [

@@ -20,6 +20,10 @@ def _term(*expressions: dict[str, Any], **rest: Any) -> dict[str, Any]:
     return {"matchExpressions": list(expressions), **rest}
 
 
+def _expressions(term: dict[str, Any]) -> list[Any]:
+    return list(term["matchExpressions"])
+
+
 def _rule(*terms: dict[str, Any]) -> dict[str, Any]:
     affinity = {_REQUIRED: {"nodeSelectorTerms": list(terms)}}
     return {"placement": "allow", "effect": {"nodeAffinity": affinity}}
@@ -200,6 +204,33 @@ class TestRequired:
 
         for pod in (make_pod(), _pod(_term(SSD))):
             assert (trace_of(place(pod, profile), "skipped") or {})["reasons"] == ["nodeAffinity"]
+
+    def test_a_rule_without_terms_leaves_those_of_other_rules(self) -> None:
+        """What one rule requires holds, whichever rules match before and after it."""
+        nothing = {"placement": "allow", "effect": {"labels": {"l": "1"}}}
+        for rules in ([_rule(_term(ZONE_A)), nothing], [nothing, _rule(_term(ZONE_A))]):
+            assert _terms_of(place(make_pod(), make_profile(*rules))) == [_term(ZONE_A)]
+
+    def test_terms_can_be_too_large_for_a_pod(self) -> None:
+        """Terms that would make the Pod larger than etcd takes leave it alone, few as they are."""
+        names = {**ZONE_B, "values": [f"zone-{i:058}" for i in range(600)]}  # 40 KB
+        profile = make_profile(_rule(_term(names)))
+        ranks = [_term({**SSD, "values": [f"v{i}"]}) for i in range(16)]
+
+        assert _terms_of(place(_pod(ranks[0]), profile)) == [_term(*_expressions(ranks[0]), names)]
+        assert (trace_of(place(_pod(*ranks), profile), "skipped") or {})["reasons"] == [
+            "nodeAffinity"
+        ]
+
+    def test_rules_alone_can_be_too_large(self) -> None:
+        """Their own product counts: sixteen terms, each with a long one, are too large."""
+        names = {**ZONE_B, "values": [f"zone-{i:058}" for i in range(600)]}
+        many = [_term({**SSD, "values": [f"v{i}"]}) for i in range(16)]
+        profile = make_profile(_rule(*many), _rule(_term(names)))
+
+        assert (trace_of(place(make_pod(), profile), "skipped") or {})["reasons"] == [
+            "nodeAffinity"
+        ]
 
     def test_with_off_terms_beyond_the_limit_stay_the_pods_own(self) -> None:
         """Off never leaves a Pod alone."""
