@@ -26,8 +26,8 @@ COMPONENT = "vci-webhook"
 MESSAGE_LIMIT = 1024  # bytes that the API server accepts
 POST_SECONDS = 5.0
 # Somebody who tries things out sees each attempt; a loop that rewrites the profile floods nobody.
-BURST = 5
-REFILL_SECONDS = 10.0
+BURST = 10
+REFILL_SECONDS = 6.0
 
 logger = logging.getLogger("webhook")
 
@@ -46,7 +46,7 @@ class Announcer:
         self._newest: Version | None = None
         self._arrived = asyncio.Event()
         self._had_errors = False
-        self._allowance = Allowance()
+        self._allowances = {"problems": Allowance(), "none": Allowance()}
         self._seldom = Seldom()
 
     def tell(self, version: Version) -> None:
@@ -63,7 +63,9 @@ class Announcer:
         """Announce until cancelled."""
         while True:
             await self._arrived.wait()
-            await asyncio.sleep(self._allowance.take(time.monotonic()))
+            problems = self._newest is not None and self._newest.problems
+            allowance = self._allowances["problems" if problems else "none"]
+            await asyncio.sleep(allowance.take(time.monotonic()))
             self._arrived.clear()
             if (version := self._newest) is None:
                 continue

@@ -7,6 +7,7 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
@@ -22,6 +23,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # memory, CPU, open files, by their usual names
         self._profile = self._gauge("profile_info", "The profile that is active.", "version")
         self._rules = self._gauge("profile_rules", "Rules of the active profile.")
         self._problems = self._gauge(

@@ -19,6 +19,7 @@ import yaml
 Object = dict[str, Any]
 
 API_VERSIONS = {
+    "ClusterRole": "rbac.authorization.k8s.io/v1",
     "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "DaemonSet": "apps/v1",

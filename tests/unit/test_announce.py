@@ -60,7 +60,7 @@ def test_messages_have_a_length_that_the_api_server_takes(texts: list[str]) -> N
 
 
 def test_an_allowance_is_some_at_once_and_then_few() -> None:
-    """Five announcements at once, then one in ten seconds; what was saved up does not grow."""
+    """So many at once, then one in a while; what was saved up does not grow."""
     allowance = Allowance(burst=5, refill_seconds=10)
     assert [allowance.take(1000.0) for _ in range(7)] == [0, 0, 0, 0, 0, 10, 20]
     assert [allowance.take(5000.0) for _ in range(6)] == [0, 0, 0, 0, 0, 10]
