@@ -105,12 +105,11 @@ def _object_selector_keys(place: Place) -> Iterator[tuple[str, Place]]:
     for key, node in (labels.keys if labels is not None else {}).items():
         yield key, Place(node, f"{selector.path}.matchLabels", place.report)
     expressions = selector.node.get("matchExpressions")
-    if expressions is not None and isinstance(expressions.value, list):
-        for index, expression in enumerate(expressions.value):
-            key_node = expression.get("key")
-            if key_node is not None and isinstance(key_node.value, str):
-                path = f"{selector.path}.matchExpressions[{index}].key"
-                yield key_node.value, Place(key_node, path, place.report)
+    items = expressions.value if expressions is not None else None
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        path = f"{selector.path}.matchExpressions[{index}]"
+        at = Place(item, path, place.report).below("key")
+        yield str(at.node.value), at
 
 
 def _advise_affinity(rule: Rule, place: Place, defaults: Defaults) -> None:

@@ -16,6 +16,7 @@ from webhook.node import Fault, Node, Scalar, mapping, sequence
 from webhook.wording import quoted
 
 DEPTH_LIMIT = 64  # a profile nests 8 deep; the limit only has to be far from the stack's end
+TOO_DEEP = f"nested deeper than {DEPTH_LIMIT} levels; flatten it"
 SIZE_LIMIT = 1_000_000  # values, anchors expanded: ten thousand namespaces as kubectl prints them
 _NUMBER_LIMIT = 100  # characters; Kubernetes reads 64 bits, and long ones take quadratic time
 
@@ -112,7 +113,7 @@ class _Composer:
 
     def _check_depth(self, event: Any, depth: int) -> None:
         if depth > DEPTH_LIMIT:
-            self._refuse(event, f"nested deeper than {DEPTH_LIMIT} levels; flatten it")
+            self._refuse(event, TOO_DEEP)
 
     def _add(self, event: Any, size: int) -> None:
         self._count += size

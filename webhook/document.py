@@ -6,7 +6,13 @@ from typing import Any, NoReturn
 
 import yaml
 
-from webhook.compose import DEPTH_LIMIT, SIZE_LIMIT, DocumentError, compose_documents
+from webhook.compose import (
+    DEPTH_LIMIT,
+    SIZE_LIMIT,
+    TOO_DEEP,
+    DocumentError,
+    compose_documents,
+)
 from webhook.node import Node, mapping, sequence
 
 LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
@@ -73,18 +79,20 @@ def _syntax_error(error: yaml.YAMLError, text: str, where: str) -> DocumentError
         return DocumentError(where, f"neither JSON nor YAML: {what}", *_line_and_column(before))
     context, mark = getattr(error, "context", None), getattr(error, "problem_mark", None)
     opened = getattr(error, "context_mark", None)
-    if mark is not None and opened is not None and mark.index >= len(text.rstrip()):
+    written = text.rstrip()
+    if mark is not None and opened is not None and mark.index >= len(written) > opened.index:
         mark = opened  # it was never closed, so the end of the text is no help
     what = " ".join(str(part) for part in (getattr(error, "problem", None), context) if part)
     remedy = "correct the text here, or quote it"
     if mark is not None and "\t" in text[mark.index : mark.index + 1]:
         what, remedy = "a tab where YAML wants spaces", "indent with spaces"
-    elif "nesting depth" in what:
-        what, remedy = f"nested deeper than {DEPTH_LIMIT} levels", "flatten it"
     elif "cannot start any token" in what:
         remedy = "quote text that begins with @, ` or %"
-    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-    return DocumentError(where, f"neither JSON nor YAML: {what}; {remedy}", line, column)
+    position = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    position = min(position, _line_and_column(written))
+    if "nesting depth" in what:  # the parser's own limit
+        return DocumentError(where, TOO_DEEP, *position)
+    return DocumentError(where, f"neither JSON nor YAML: {what}; {remedy}", *position)
 
 
 def _parse_json(text: str, where: str, limit: int) -> Node:
@@ -112,7 +120,7 @@ def _parse_json(text: str, where: str, limit: int) -> Node:
         else:
             node = Node(value, written="" if isinstance(value, str) else json.dumps(value))
         if node.height > DEPTH_LIMIT:
-            raise DocumentError(where, f"nested deeper than {DEPTH_LIMIT} levels; flatten it")
+            raise DocumentError(where, TOO_DEEP)
         return node
 
     def pairs_of(pairs: list[tuple[str, Any]]) -> Node:

@@ -86,10 +86,6 @@ class Place:
             self._is_not("a list")
         return []
 
-    def strings(self) -> list[str]:
-        """Read a list of strings."""
-        return [text for item in self.items() if (text := item.string()) is not None]
-
     def fields(self) -> "dict[str, Place]":
         """Read a mapping whose keys are data; null is an empty one."""
         if not isinstance(self.node.value, dict):

@@ -115,3 +115,14 @@ def test_a_text_that_is_not_the_scalars_is_found_as_far_as_it_agrees(text: str) 
     scalar = manifest.get("data", "selectors")
     assert scalar is not None
     assert locate(source, scalar, text, [(1, 1), (1, 7)]) == {(1, 1): (3, 5)}
+
+
+@pytest.mark.parametrize("source", ["data: {selectors: '[a]'}", 'data: {selectors: "[a]"}'])
+def test_nothing_is_found_behind_the_end_of_the_file(source: str) -> None:
+    """However the scalar is quoted."""
+    (manifest,) = parse_documents(source, "f")
+    scalar = manifest.get("data", "selectors")
+    assert scalar is not None
+    quote = source[-2]
+    found = locate(source, scalar, f"[a]{quote}}}x", [(1, 2), (1, 6)])
+    assert found == {(1, 2): (1, 21)}
