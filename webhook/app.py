@@ -50,14 +50,14 @@ class WebhookApplication(FastAPI):
     def __init__(self, source: Source) -> None:
         super().__init__(openapi_url=None, redirect_slashes=False)
         self.exception_handler(HTTPException)(_explain)
-        self._mutate = ReviewEndpoint(source)
+        self.endpoint = ReviewEndpoint(source)
 
     def __call__(  # not async itself: a coroutine less for each review
         self, scope: Scope, receive: Receive, send: Send
     ) -> Coroutine[Any, Any, None]:
         """Answer reviews here, anything else by the framework."""
         if scope["path"] == MUTATE_PATH:  # "http" is the only kind of scope that the server makes
-            return self._mutate(scope, receive, send)
+            return self.endpoint(scope, receive, send)
         return super().__call__(scope, receive, send)
 
 
@@ -88,6 +88,15 @@ class ReviewEndpoint:
                 status, content = await self._decide_after_reading(body, unknown, scope)
             await send(_start(status, content))
             await send({"type": "http.response.body", "body": content})
+
+    def decide_at_once(self, body: bytes) -> tuple[int, bytes] | None:
+        """Turn a body into status and answer; None when something must be waited for first."""
+        if self._source.missing:
+            return None
+        try:
+            return self._decide(body, self._state.snapshot)
+        except UnknownNamespaceError:
+            return None
 
     async def _decide_after_reading(
         self, body: bytes, unknown: UnknownNamespaceError, scope: Scope

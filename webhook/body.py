@@ -1,6 +1,7 @@
 """What a request must look like before the core sees it: method, headers, and a bounded body."""
 
 import asyncio
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from starlette.types import Receive, Scope
@@ -10,6 +11,10 @@ from starlette.types import Receive, Scope
 BODY_LIMIT = 4 * 1024 * 1024
 DISCARD_LIMIT = 4 * 1024 * 1024
 DISCARD_SECONDS = 1.0
+
+
+_JSON = b"application/json"
+_UNUSUAL = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
 
 
 class ClientDisconnectedError(Exception):
@@ -30,6 +35,17 @@ class RequestRefusedError(Exception):
         self.status = status
         self.headers = headers
         self.body_pending = body_pending
+
+
+def is_plain(method: str, fields: Iterable[tuple[bytes, bytes]], limit: int) -> bool:
+    """Tell whether a request is as the API server sends it, and its body within the limit."""
+    headers = dict(fields)
+    return (
+        method == "POST"
+        and headers.get(b"content-type") == _JSON
+        and 0 < int(headers.get(b"content-length", b"0")) <= limit
+        and _UNUSUAL.isdisjoint(headers)
+    )
 
 
 def check_headers(scope: Scope) -> None:
@@ -96,10 +112,10 @@ def _has_body(headers: dict[bytes, bytes]) -> bool:
 
 def _is_json(content_type: bytes) -> bool:
     """Tell whether a Content-Type says JSON in UTF-8, the only encoding JSON is exchanged in."""
-    if content_type == b"application/json":  # what the API server sends
+    if content_type == _JSON:  # what the API server sends
         return True
     media_type, *parameters = content_type.lower().split(b";")
-    return media_type.strip() == b"application/json" and all(
+    return media_type.strip() == _JSON and all(
         parameter.replace(b'"', b"").strip() in (b"", b"charset=utf-8") for parameter in parameters
     )
 

@@ -30,6 +30,7 @@ _UNSAFE = re.compile(  # control characters, line separators, marks that turn th
 )
 _encode = msgspec.json.Encoder().encode
 
+_Event = tuple[float, str, str, Mapping[str, Any]]  # seconds, level, message, values by name
 _Render = Callable[[float, str, str, Mapping[str, Any]], bytes]
 
 
@@ -76,15 +77,15 @@ def json_line(seconds: float, level: str, message: str, values: Mapping[str, Any
 class EventHandler(logging.Handler):
     """Writes the records of the logging module, and our events, to one file descriptor.
 
-    The events of one turn of the event loop are written together: under load a write for each of
-    them would cost more than all else about it.
+    The events of one turn of the event loop are rendered and written together, after the answers:
+    under load a write for each of them would cost more than all else about it.
     """
 
     def __init__(self, descriptor: int, render: _Render) -> None:
         super().__init__()
         self._descriptor = descriptor
         self._render = render
-        self._pending: list[bytes] = []
+        self._pending: list[_Event] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -92,12 +93,12 @@ class EventHandler(logging.Handler):
         if record.exc_info and record.exc_info[1]:
             values["traceback"] = describe_exception(record.exc_info[1])
         level = record.levelname.lower()
-        self._pending.append(self._render(record.created, level, record.getMessage(), values))
+        self._pending.append((record.created, level, record.getMessage(), values))
         self.flush()
 
     def event(self, message: str, values: Mapping[str, Any]) -> None:
         """Write one event of level info, at the latest when the event loop turns."""
-        self._pending.append(self._render(time.time(), "info", message, values))
+        self._pending.append((time.time(), "info", message, values))
         if len(self._pending) == 1:
             try:
                 asyncio.get_running_loop().call_soon(self.flush)
@@ -106,15 +107,17 @@ class EventHandler(logging.Handler):
 
     def flush(self) -> None:
         """Write what is pending; a log that cannot be written to stops nobody."""
-        lines, self._pending = self._pending, []
+        events, self._pending = self._pending, []
+        lines = b"".join([self._render(*event) for event in events])
         with contextlib.suppress(OSError):
-            os.write(self._descriptor, b"".join(lines))
+            os.write(self._descriptor, lines)
 
 
 def log_event(message: str, **values: Any) -> None:
     """Log at level info, where logging has been configured."""
-    for handler in logging.root.handlers:
-        if type(handler) is EventHandler:
+    if handlers := logging.root.handlers:
+        handler = handlers[0]
+        if isinstance(handler, EventHandler):
             handler.event(message, values)
 
 

@@ -102,9 +102,11 @@ def test_a_body_longer_than_announced_is_never_a_second_review(webhook: ServePro
             "POST", "/mutate", {**JSON_HEADERS, "Content-Length": str(len(body) - 1)}
         )
         connection.send(head + body)
-        response = connection.receive()
-        assert (response.status, response.headers["connection"]) == (400, "close")
-        assert response.error
+        refused = [connection.receive()]
+        if "connection" not in refused[0].headers:  # the review by itself, then what follows it
+            refused.append(connection.receive())
+        assert {response.status for response in refused} == {400}
+        assert refused[-1].headers["connection"] == "close"
         assert connection.ends()
 
 

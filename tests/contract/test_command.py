@@ -188,13 +188,9 @@ def test_an_unreadable_file_is_named(
         ("kind: [", ":1:"),
         ("a: 1\n\tb: 2\n", ":2:1"),
         ("\x00\x01", ""),
-        ("- a\n- b\n", "not a ConfigMap manifest"),
+        ("- a\n- b\n", "a list where the manifest of a ConfigMap belongs"),
         ("apiVersion: v1\nkind: Secret\nmetadata: {name: vci-profile}\n", '"v1, Secret"'),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n", '"kube-system/other"'),
-        (
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vci-profile}\ndata: {a: true}\n",
-            "data.a: every value is a string",
-        ),
     ],
 )
 def test_a_file_that_is_no_profile_is_named_with_the_place(
@@ -342,14 +338,14 @@ def test_the_start_tells_what_acts_and_what_does_not(files: Files, tmp_path: Pat
         records = server.records
     assert [(record["level"], record["message"].split(" ")[0]) for record in records] == [
         ("info", "profile"),
-        ("warning", "profile"),
         ("error", "profile"),
+        ("warning", "profile"),
         ("info", "namespaces"),
         ("info", "listening"),
         ("info", "listening"),
     ]
     name, version = "kube-system/vci-profile", records[0]["version"]
     assert records[0] | {"name": name, "rules": 1} == records[0]
-    assert records[1]["message"].startswith(f"profile {name}@{version}: tlsEnabel: unknown key")
-    assert records[2]["message"].startswith(f"profile {name}@{version}: selectors[1]")
+    assert records[2]["message"].startswith(f"profile {name}@{version}: tlsEnabel: unknown key")
+    assert records[1]["message"].startswith(f"profile {name}@{version}: selectors[1]")
     assert records[3]["count"] == 3
