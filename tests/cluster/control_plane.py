@@ -101,6 +101,10 @@ class ControlPlane:
         self._started[name] = flags, environment
         self.processes[name] = stack.enter_context(running(command, log, environment))
 
+    def flags(self, name: str) -> tuple[str, ...]:
+        """Return how a program was started."""
+        return self._started[name][0]
+
     def start_again(self, stack: ExitStack, name: str) -> None:
         """Start a program that was stopped, as it was started."""
         flags, environment = self._started[name]
