@@ -74,7 +74,7 @@ def read_defaults(data: Mapping[str, str], report: Report) -> Defaults:
     if chosen["hostIpConfig"]:
         report.warning(
             "hostIpConfig",
-            "is a matter of a Pod's status, which admission cannot set, so no effect; remove it",
+            "has no effect, because admission cannot set a Pod's status; remove it",
         )
     return Defaults(
         annotations=annotations,

@@ -153,7 +153,8 @@ def _print(judgements: Sequence[Judgement], status: int) -> None:
                 for line in _excerpt(lines, problem):
                     click.echo(line, color=colour)
     if any(judgement.unusable is None for judgement in judgements):
-        style = "green" if status == CLEAN else "red"
+        warned = any(judgement.problems for judgement in judgements)
+        style = "red" if status != CLEAN else "yellow" if warned else "green"
         click.echo(click.style(_summary(judgements), fg=style, bold=True), color=colour)
 
 
