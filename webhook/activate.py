@@ -79,8 +79,11 @@ class Activation:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            self._version = await self._read(self._newest)
-            self._activate(self._version)
+            try:
+                self._version = await self._read(self._newest)
+                self._activate(self._version)
+            except Exception:
+                logger.exception("activating the profile failed")
 
     async def _read(self, found: KubeObject | None) -> Version:
         if found is None:

@@ -30,6 +30,7 @@ from webhook.watch import refusal
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONNECT_SECONDS = 3.0
+CREDENTIALS_SECONDS = 30.0  # a kubeconfig may name a program that fetches them
 # Far below any real piece, so that digesting one never keeps a review waiting.
 PIECE_BYTES = 64 * 1024
 JSON = "application/json"
@@ -61,7 +62,8 @@ class Cluster:
                 "or serve from files with --profile and --namespaces"
             )
         try:
-            configuration = await self.configuration()
+            async with asyncio.timeout(CREDENTIALS_SECONDS):
+                configuration = await self.configuration()
         except _UNUSABLE as error:
             where = self._kubeconfig or self._service_account
             raise SettingsError(
@@ -160,6 +162,7 @@ class Connection:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._client: ApiClient | None = None
+        self._connecting = asyncio.Lock()  # reads come at once, and one client is enough for them
 
     @asynccontextmanager
     async def send(self, call: Call) -> AsyncIterator[Response]:
@@ -186,7 +189,7 @@ class Connection:
             raise ClusterError(_told(error), Cause.UNREACHABLE) from error
 
     async def _answer(self, call: Call) -> aiohttp.ClientResponse:
-        client = self._client = self._client or await self._connect()
+        client = await self._connected()
         headers = {"Accept": call.accept, "Accept-Encoding": "identity"}
         if call.body is not None:
             headers["Content-Type"] = MERGE_PATCH if call.method == "PATCH" else JSON
@@ -214,9 +217,16 @@ class Connection:
         if client is not None:
             await client.close()
 
+    async def _connected(self) -> ApiClient:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
+
     async def _connect(self) -> ApiClient:
         try:
-            configuration = await self._cluster.configuration()
+            async with asyncio.timeout(CREDENTIALS_SECONDS):
+                configuration = await self._cluster.configuration()
         except _UNUSABLE as error:
             raise _no_credentials(error) from error
         client = ApiClient(configuration)
