@@ -38,7 +38,8 @@ MERGE_PATCH = "application/merge-patch+json"
 
 # A peer that is gone without a word is found out in half a minute; no NAT forgets the connection.
 _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
-_UNUSABLE = (ConfigException, OSError, yaml.YAMLError, ValueError, KeyError, TypeError)
+_CLEAR = (ConfigException, OSError, yaml.YAMLError)
+_UNUSABLE = (*_CLEAR, ValueError, KeyError, TypeError, AttributeError)
 
 
 class Cluster:
@@ -66,9 +67,10 @@ class Cluster:
                 configuration = await self.configuration()
         except _UNUSABLE as error:
             where = self._kubeconfig or self._service_account
+            what = _told(error) if isinstance(error, _CLEAR) else "not a kubeconfig"
             raise SettingsError(
-                f"{both('kubeconfig')}: {where}: no usable credentials "
-                f"({_told(error)}); name a kubeconfig file that kubectl can use"
+                f"{both('kubeconfig')}: {where}: no usable credentials: {what}; "
+                "name a file that kubectl can use"
             ) from error
         return str(configuration.host)
 
@@ -76,6 +78,8 @@ class Cluster:
         """Read address, CA bundle and credentials as they are now."""
         configuration = Configuration()
         if self._kubeconfig is not None:
+            if not any(map(os.path.exists, self._kubeconfig.split(os.pathsep))):
+                raise FileNotFoundError("no such file")
             await load_kube_config(
                 self._kubeconfig, client_configuration=configuration, persist_config=False
             )
