@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from webhook import vci
-from webhook.effect import TAINT_EFFECTS, unusual
+from webhook.effect import unusual
 from webhook.labels import key_problem, value_problem
 from webhook.problems import Report
+from webhook.tolerations import TAINT_EFFECTS
 from webhook.wording import nearest, quoted
 
 _LISTS = {

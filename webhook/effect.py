@@ -13,12 +13,11 @@ from webhook import vci
 from webhook.affinity import read_node_affinity
 from webhook.labels import key_problem, value_problem
 from webhook.place import Place
+from webhook.tolerations import read_tolerations
 from webhook.wording import quoted
 
 _INT32 = range(-(2**31), 2**31)
-_INT64 = range(-(2**63), 2**63)
 _CANONICAL_INTEGER = re.compile(r"0|-[0-9]{1,10}|[1-9][0-9]{0,9}")
-TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def read_effect(place: Place, virtual_node_key: str) -> tuple[Effect, Place | No
         annotations=annotations,
         labels=_labels(fields["labels"]) if "labels" in fields else {},
         node_selector=_node_selector(fields, virtual_node_key),
-        tolerations=_tolerations(fields["tolerations"]) if "tolerations" in fields else (),
+        tolerations=read_tolerations(fields["tolerations"]) if "tolerations" in fields else (),
         required_terms=required,
         preferred_terms=preferred,
     )
@@ -217,51 +216,3 @@ def unusual(key: str, value: str) -> str | None:
     what, pattern = vci.USUAL[key]
     odd = [item for item in value.split(",") if not pattern.fullmatch(item.strip())]
     return f"{quoted(odd[0])} does not look like a VCI {what}; check its spelling" if odd else None
-
-
-def _tolerations(place: Place) -> tuple[Mapping[str, Any], ...]:
-    return tuple(t for item in place.items() if (t := _toleration(item)) is not None)
-
-
-def _toleration(place: Place) -> dict[str, Any] | None:
-    """Read one toleration by the API server's own rules (core validation, ValidateTolerations)."""
-    before = place.report.errors()
-    known = ("key", "operator", "value", "effect", "tolerationSeconds")
-    fields = place.known_fields(known)
-    found: dict[str, Any] = {}
-    if "key" in fields and (key := fields["key"].string()):
-        found["key"] = key
-        if problem := key_problem(key):
-            fields["key"].error(f"{quoted(key)} {problem}")
-    if "operator" in fields and (operator := fields["operator"].choice(("Exists", "Equal"))):
-        found["operator"] = operator
-    if "value" in fields and (value := fields["value"].string()):
-        found["value"] = value
-        if problem := value_problem(value):
-            fields["value"].error(f"{quoted(value)} {problem}")
-    if "effect" in fields and (effect := fields["effect"].choice((*TAINT_EFFECTS, ""))):
-        found["effect"] = effect
-    if "tolerationSeconds" in fields:
-        found["tolerationSeconds"] = _seconds(fields["tolerationSeconds"])
-    if place.report.errors() == before:
-        _check_toleration(place, found)
-    return found if place.report.errors() == before else None
-
-
-def _seconds(place: Place) -> int | None:
-    seconds = place.integer()
-    if seconds is not None and seconds not in _INT64:
-        place.error(f"{quoted(place.node.written)} is no 64-bit integer; write a smaller one")
-    return seconds
-
-
-def _check_toleration(place: Place, toleration: dict[str, Any]) -> None:
-    exists = toleration.get("operator") == "Exists"
-    if exists and toleration.get("value"):
-        place.error("Exists takes no value; remove the value or use Equal")
-    if not exists and "key" not in toleration:
-        place.error("a toleration without key needs operator Exists; add the key")
-    if "tolerationSeconds" in toleration and toleration.get("effect") != "NoExecute":
-        place.error("tolerationSeconds needs effect NoExecute; remove it or set the effect")
-    if exists and "key" not in toleration:
-        place.warning("tolerates every taint, that of a broken node too; name the key")
