@@ -83,7 +83,7 @@ def _match(
     """Return the positions of the matching active rules and the names of the shadow ones."""
     matched: list[int] = []
     shadows: tuple[str, ...] = ()
-    for position in profile.candidates(namespace_labels, pod_labels):
+    for position in profile.index.candidates(namespace_labels, pod_labels):
         rule = profile.rules[position]
         if not rule.namespace_selector.matches(namespace_labels):
             continue

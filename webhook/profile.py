@@ -12,7 +12,7 @@ from webhook.advice import advise
 from webhook.compose import DocumentError
 from webhook.defaults import DEFAULT_KEYS, Defaults, read_defaults
 from webhook.document import parse_documents
-from webhook.labels import Selector
+from webhook.index import RuleIndex, index_rules
 from webhook.node import Node
 from webhook.place import Place
 from webhook.problems import Problem, Report
@@ -30,68 +30,21 @@ _VALUES_LIMIT = 300_000  # of one ConfigMap's selectors; ten thousand rules have
 class Profile:
     """A profile that was accepted: rules in the order of their evaluation, shadow rules among them.
 
-    A rule that needs one label of the namespace or of the Pod to have one of a few values stands in
-    an index under these values, so that a review looks at no rule that cannot match. ``plans``
-    remembers what rules that matched together amount to; it is a memory, no part of the value.
+    ``index`` finds those that may match a Pod. ``plans`` remembers what rules that matched together
+    amount to; it is a memory, no part of the value.
     """
 
     version: str = ""
     defaults: Defaults = field(default_factory=Defaults)
     rules: tuple[Rule, ...] = ()
-    _by_namespace: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
-    _by_pod: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
-    _always: tuple[int, ...] = ()
+    index: RuleIndex = field(default_factory=RuleIndex)
     plans: "dict[tuple[int, ...], Plan]" = field(default_factory=dict, compare=False, repr=False)
-
-    def candidates(
-        self, namespace_labels: Mapping[str, str], pod_labels: Mapping[str, str]
-    ) -> list[int]:
-        """Return the positions of the rules that may match these labels, in order."""
-        found = list(self._always)
-        if self._by_namespace:
-            for label in namespace_labels.items():
-                found += self._by_namespace.get(label, ())
-        if self._by_pod:
-            for label in pod_labels.items():
-                found += self._by_pod.get(label, ())
-        found.sort()
-        return found
 
 
 def build_profile(version: str, defaults: Defaults, rules: Iterable[Rule]) -> Profile:
     """Order the rules by priority, keeping the list's order among equals, and index them."""
     ordered = tuple(sorted(rules, key=lambda rule: -rule.priority))
-    by_namespace: dict[tuple[str, str], list[int]] = {}
-    by_pod: dict[tuple[str, str], list[int]] = {}
-    always: list[int] = []
-    for position, rule in enumerate(ordered):
-        for selector, index in (
-            (rule.namespace_selector, by_namespace),
-            (rule.object_selector, by_pod),
-        ):
-            if labels := _required_labels(selector):
-                for label in labels:
-                    index.setdefault(label, []).append(position)
-                break
-        else:
-            always.append(position)
-    return Profile(
-        version,
-        defaults,
-        ordered,
-        {label: tuple(positions) for label, positions in by_namespace.items()},
-        {label: tuple(positions) for label, positions in by_pod.items()},
-        tuple(always),
-    )
-
-
-def _required_labels(selector: Selector) -> list[tuple[str, str]]:
-    """Return labels of which an object has exactly one if it matches: those of the narrowest In."""
-    required = [r for r in selector.requirements if r.operator == "In"]
-    if not required:
-        return []
-    narrowest = min(required, key=lambda requirement: len(requirement.values))
-    return [(narrowest.key, value) for value in sorted(narrowest.values)]
+    return Profile(version, defaults, ordered, index_rules(ordered))
 
 
 def parse_profile(data: Mapping[str, str], version: str) -> tuple[Profile | None, list[Problem]]:

@@ -244,10 +244,10 @@ def test_rules_that_cannot_match_are_not_looked_at() -> None:
     """
     profile, _ = read({"selectors": text})
     assert profile is not None
-    assert profile.candidates({}, {}) == [2]
-    assert profile.candidates({"team": "a"}, {"app": "y"}) == [0, 1, 2]
-    assert profile.candidates({"zone": "z"}, {}) == [2, 3]
-    assert Profile().candidates({"team": "a"}, {"app": "y"}) == []
+    assert profile.index.candidates({}, {}) == [2]
+    assert profile.index.candidates({"team": "a"}, {"app": "y"}) == [0, 1, 2]
+    assert profile.index.candidates({"zone": "z"}, {}) == [2, 3]
+    assert Profile().index.candidates({"team": "a"}, {"app": "y"}) == []
 
 
 def test_the_version_is_kept() -> None:
