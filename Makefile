@@ -54,8 +54,9 @@ fuzz: $(INSTALLED)  ## fuzz the review, the profile and the manifests for SECOND
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
 .PHONY: bench
-bench: $(INSTALLED)  ## requests per second on one core, beside a bare ASGI application
+bench: $(INSTALLED)  ## how fast, as ratios: beside a bare ASGI application, with many rules and namespaces
 	@$(BIN)/python -m tests.load.bench
+	@$(BIN)/python -m tests.load.scale
 
 .PHONY: record
 record: $(INSTALLED)  ## record the AdmissionReviews of tests/recorded again, from a real control plane
