@@ -1,8 +1,7 @@
 """AdmissionReview bytes in, AdmissionReview bytes out.
 
-The one place that knows the protocol's shape (``k8s.io/api/admission/v1``). It answers only
-``allowed: true``: a failure of ours is an exception, which the caller turns into an HTTP error, so
-that the API server's failurePolicy decides and never a bug.
+It answers only ``allowed: true``: a failure of ours is an exception, which the caller turns into
+an HTTP error, so that the API server's failurePolicy decides and never a bug.
 """
 
 from binascii import b2a_base64
@@ -12,27 +11,26 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from webhook.envelope import (
+    UNREADABLE,
+    Kind,
+    begin_answer,
+    check_review,
+    check_text,
+    unreadable,
+)
 from webhook.errors import ReviewError, UnknownNamespaceError
 from webhook.mutate import UNTOUCHED, Mutation, is_exempt, mutate_pod
 from webhook.operations import encode
 from webhook.pod import Pod
 from webhook.state import Snapshot
 
-_VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
-
-
-class _Kind(Struct, gc=False):
-    group: str = ""
-    version: str = ""
-    kind: str = ""
-
-
 Object = TypeVar("Object")
 
 
 class _Request(Struct, Generic[Object], rename="camel", gc=False):
     uid: str
-    kind: _Kind
+    kind: Kind
     operation: str
     object: Object | None = None
     namespace: str | None = None
@@ -73,8 +71,8 @@ def review(body: bytes, snapshot: Snapshot) -> Answer:
     """
     try:
         received = _decoded(body)
-        _check(received)
         request = received.request
+        check_review(received.api_version, received.kind, request.uid)
         namespace = request.namespace or ""
         if not _creates_pod(request):
             return Answer(_encoded(received, UNTOUCHED), request.uid, namespace, "", None)
@@ -83,16 +81,15 @@ def review(body: bytes, snapshot: Snapshot) -> Answer:
             raise ReviewError("request.object: missing; send the Pod")
         namespace = namespace or pod.metadata.namespace or ""
         mutation = _decide(pod, namespace, snapshot)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ReviewError(f"body: {_told(error)}; send an AdmissionReview as JSON") from None
+    except UNREADABLE as error:
+        raise unreadable(error) from None
     name = pod.metadata.name or pod.metadata.generate_name or ""
     return Answer(_encoded(received, mutation), request.uid, namespace, name, mutation)
 
 
 def _decoded(body: bytes) -> _Review[Pod]:
     """Decode a review in one pass; what is no Pod may look in any way."""
-    if not body.isascii():
-        body.decode()  # strings that nobody reads are skipped undecoded
+    check_text(body)
     try:
         return _decode_pod_review(body)
     except msgspec.ValidationError:
@@ -101,22 +98,6 @@ def _decoded(body: bytes) -> _Review[Pod]:
             raise
         received.request.object = None
         return received
-
-
-def _check(received: _Review[Pod]) -> None:
-    if received.api_version not in _VERSIONS or received.kind != "AdmissionReview":
-        raise ReviewError(
-            f"apiVersion, kind: not an AdmissionReview of {' or '.join(_VERSIONS)}; send one"
-        )
-    if not received.request.uid:
-        raise ReviewError("request.uid: empty; send the uid to answer with")
-
-
-def _told(error: Exception) -> str:
-    """Say what a decoder found, without what the sender wrote."""
-    if isinstance(error, msgspec.ValidationError):
-        return str(error).replace("`", '"')
-    return "nested too deep" if isinstance(error, RecursionError) else "malformed JSON"
 
 
 def _creates_pod(request: _Request[Any]) -> bool:
@@ -141,10 +122,7 @@ def _decide(pod: Pod, namespace: str, snapshot: Snapshot) -> Mutation:
 
 
 def _encoded(received: _Review[Pod], mutation: Mutation) -> bytes:
-    parts = [
-        b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":%b,"allowed":true'
-        % (received.api_version.encode(), encode(received.request.uid))
-    ]
+    parts = [begin_answer(received.api_version, received.request.uid, allowed=True)]
     if mutation.operations:
         patch = b2a_base64(mutation.patch, newline=False)
         parts.append(b',"patchType":"JSONPatch","patch":"%b"' % patch)

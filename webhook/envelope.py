@@ -1,0 +1,56 @@
+"""What every AdmissionReview has, whatever it is about (``k8s.io/api/admission/v1``).
+
+Read and checked here once for all endpoints; what stands inside is their business.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from webhook.errors import ReviewError
+from webhook.operations import encode
+
+VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
+# What a decoder raises over a body that is not what it should be.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Kind(Struct, gc=False):
+    """What an object is."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+def check_text(body: bytes) -> None:
+    """Raise UnicodeDecodeError unless it is UTF-8: strings that nobody reads stay undecoded."""
+    if not body.isascii():
+        body.decode()
+
+
+def check_review(api_version: str, kind: str, uid: str) -> None:
+    """Raise ReviewError unless it is a review that can be answered."""
+    if api_version not in VERSIONS or kind != "AdmissionReview":
+        raise ReviewError(
+            f"apiVersion, kind: not an AdmissionReview of {' or '.join(VERSIONS)}; send one"
+        )
+    if not uid:
+        raise ReviewError("request.uid: empty; send the uid to answer with")
+
+
+def unreadable(error: Exception) -> ReviewError:
+    """Say what a decoder found, without what the sender wrote."""
+    if isinstance(error, msgspec.ValidationError):
+        told = str(error).replace("`", '"')
+    else:
+        told = "nested too deep" if isinstance(error, RecursionError) else "malformed JSON"
+    return ReviewError(f"body: {told}; send an AdmissionReview as JSON")
+
+
+def begin_answer(api_version: str, uid: str, *, allowed: bool) -> bytes:
+    """Write the answer up to its verdict; whoever asked closes two braces."""
+    return b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":%b,"allowed":%b' % (
+        api_version.encode(),
+        encode(uid),
+        b"true" if allowed else b"false",
+    )
