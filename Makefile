@@ -56,6 +56,7 @@ fuzz: $(INSTALLED)  ## fuzz the review, the profile and the manifests for SECOND
 .PHONY: bench
 bench: $(INSTALLED)  ## how fast, as ratios: beside a bare ASGI application, with many rules and namespaces
 	@$(BIN)/python -m tests.load.bench
+	@$(BIN)/python -m tests.load.following
 	@$(BIN)/python -m tests.load.scale
 
 .PHONY: record

@@ -8,11 +8,13 @@ in flight. Only then is the listener closed and what is left finished.
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +35,8 @@ KEEP_ALIVE_SECONDS = 120
 # What is in flight when the listener closes may take as long as callers wait, 5 s, and one more.
 FINISH_SECONDS = 6.0
 BACKLOG = 2048
+# While a thread reads a large profile, a review waits so long for its turn, and several times.
+SWITCH_SECONDS = 0.001
 
 logger = logging.getLogger("webhook")
 
@@ -183,6 +187,9 @@ async def _finish(port: Port, running: asyncio.Task[None]) -> None:
 
 def run_process(server: WebhookServer) -> None:
     """Run the server as the whole of this process, with its signals."""
+    gc.collect()
+    gc.freeze()  # what was imported stays, and would cost each full collection a pause of 30 ms
+    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
         loop.set_exception_handler(_log_loop_error)
