@@ -31,6 +31,7 @@ API_VERSIONS = {
     "ReplicaSet": "apps/v1",
     "Role": "rbac.authorization.k8s.io/v1",
     "RoleBinding": "rbac.authorization.k8s.io/v1",
+    "StatefulSet": "apps/v1",
     "Workflow": "argoproj.io/v1alpha1",
     "WorkflowTaskResult": "argoproj.io/v1alpha1",
 }
