@@ -14,14 +14,15 @@ VIRTUAL_NODE_TAINT = {
 
 def create_nodes(admin: Client) -> None:
     """Create the nodes, which nobody but us says are ready."""
-    _create_node(admin, ORDINARY_NODE, {"type": "ecs"}, [], {"cpu": "64", "memory": "256Gi"})
+    create_node(admin, ORDINARY_NODE, {"type": "ecs"}, [], {"cpu": "64", "memory": "256Gi"})
     size = {"cpu": "10k", "memory": "64Ti"}
-    _create_node(admin, VIRTUAL_NODE, VIRTUAL_NODE_LABELS, [VIRTUAL_NODE_TAINT], size)
+    create_node(admin, VIRTUAL_NODE, VIRTUAL_NODE_LABELS, [VIRTUAL_NODE_TAINT], size)
 
 
-def _create_node(
+def create_node(
     admin: Client, name: str, labels: dict[str, str], taints: list[Object], size: Object
 ) -> None:
+    """Create a node that is ready, with the labels that every node has and these."""
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **labels}
     metadata = {"name": name, "labels": labels}
     admin.create({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
