@@ -14,6 +14,7 @@ import trustme
 import yaml
 
 from tests.contract.conftest import PROFILE, write_pair
+from tests.contract.reviews import encoded, operations_of
 from tests.contract.serving import Files, run_command, serve_process
 from webhook import __version__
 from webhook.cli import main
@@ -349,3 +350,15 @@ def test_the_start_tells_what_acts_and_what_does_not(files: Files, tmp_path: Pat
     assert records[2]["message"].startswith(f"profile {name}@{version}: tlsEnabel: unknown key")
     assert records[1]["message"].startswith(f"profile {name}@{version}: selectors[1]")
     assert records[3]["count"] == 3
+
+
+def test_the_names_of_profile_and_own_namespace_are_settings(files: Files, tmp_path: Path) -> None:
+    """Another ConfigMap can be the profile, and another namespace the one that is left alone."""
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps({**PROFILE, "metadata": {"name": "mine", "namespace": "infra"}}))
+    names = ("--profile-name=mine", "--profile-namespace=infra")
+    renamed = replace(files, profile=path)
+    with serve_process(renamed, tmp_path / "log", *names) as server:
+        assert operations_of(server.post(encoded()).json)
+    with serve_process(renamed, tmp_path / "log", *names, "--own-namespace=argo") as server:
+        assert not operations_of(server.post(encoded()).json)

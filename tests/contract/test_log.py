@@ -3,13 +3,15 @@
 import json
 import logging
 import os
+import re
+import subprocess
 from typing import Any
 
 import pytest
 
 from tests.contract.conftest import PROFILE
 from tests.contract.reviews import POD, UID, encoded
-from tests.contract.serving import Files, ServeProcess, ServerThread, serve_process
+from tests.contract.serving import Files, ServeProcess, ServerThread, command, serve_process
 from tests.contract.settled import records_of, settled_log
 from webhook.log import EventHandler, json_line, text_line
 from webhook.manifests import profile_from_manifest
@@ -121,6 +123,23 @@ def servers(files: Files, tmp_path_factory: pytest.TempPathFactory, webhook: Ser
     log_file = tmp_path_factory.mktemp("text") / "log"
     with serve_process(files, log_file, "--log-format=text") as text:
         yield {"json": webhook, "text": text}
+
+
+def test_a_terminal_gets_text_and_anything_else_json(files: Files) -> None:
+    """Unless told, the format is the reader's: a person at a terminal, or a collector of logs."""
+    for terminal, begins in (
+        (True, rb"\d\d:\d\d:\d\d info    profile read "),
+        (False, rb'{"time":"'),
+    ):
+        read, write = os.openpty() if terminal else os.pipe()
+        arguments = ("serve", *files.flags(), "--port=0", "--management-port=0")
+        process = subprocess.Popen(command(*arguments), stderr=write)
+        os.close(write)
+        first = os.read(read, 1000)
+        process.kill()
+        process.wait()
+        os.close(read)
+        assert re.match(begins, first)
 
 
 def test_text_is_for_people(servers: dict[str, ServeProcess]) -> None:

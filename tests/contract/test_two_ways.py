@@ -85,7 +85,8 @@ def test_a_client_that_does_not_read_is_not_read(
 ) -> None:
     """Whoever sends without end and takes no answer is made to wait: nothing piles up."""
     with webhook.connect() as connection:
-        requests = _framed(connection, encoded(), headers) * 20
+        answers_of_50_kb = encoded(uid="1" * 50_000)
+        requests = _framed(connection, answers_of_50_kb, headers) * 20
         connection.socket.settimeout(1)
         with pytest.raises(TimeoutError):
             _send_for_long(connection, requests)
