@@ -4,7 +4,6 @@ The review endpoint is bare ASGI and is asked before the framework's own layers,
 middleware cost more than the whole decision; everything that is not a review is the framework's.
 """
 
-import json
 import logging
 import re
 from collections.abc import Callable, Coroutine
@@ -16,17 +15,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from webhook.admission import Answer, review
-from webhook.body import (
-    ClientDisconnectedError,
-    RequestRefusedError,
-    check_headers,
-    discard_body,
-    read_body,
-)
 from webhook.errors import ReviewError, UnknownNamespaceError
+from webhook.exchange import error_body, receive_body, send_answer
+from webhook.gate import VALIDATE_PATH, ProfileEndpoint
 from webhook.log import fields, log_event
 from webhook.metrics import CONTENT_TYPE, Metrics
 from webhook.seldom import Seldom
@@ -36,7 +30,6 @@ MUTATE_PATH = "/mutate"
 SHORTEST_TIMEOUT_SECONDS = 1  # that a webhook configuration can have
 SKIPPED = "skipped"  # the decision about a Pod that is left alone though rules match
 
-_JSON = (b"content-type", b"application/json")
 _NOT_YET = HTTPStatus.SERVICE_UNAVAILABLE
 _SOON = (b"retry-after", b"1")  # the API server asks again, within its own timeout
 _TIMEOUT = re.compile(rb"(?:^|&)timeout=(\d+)s(?:&|$)")  # the API server always sends it
@@ -45,12 +38,13 @@ logger = logging.getLogger("webhook")
 
 
 class WebhookApplication(FastAPI):
-    """What the TLS port serves: the review endpoint, and a clear 404 for the rest."""
+    """What the TLS port serves: the two endpoints of reviews, and a clear 404 for the rest."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(openapi_url=None, redirect_slashes=False)
         self.exception_handler(HTTPException)(_explain)
         self.endpoint = ReviewEndpoint(source)
+        self._profile_endpoint = ProfileEndpoint(source.state.snapshot.profile_object)
 
     def __call__(  # not async itself: a coroutine less for each review
         self, scope: Scope, receive: Receive, send: Send
@@ -58,6 +52,8 @@ class WebhookApplication(FastAPI):
         """Answer reviews here, anything else by the framework."""
         if scope["path"] == MUTATE_PATH:  # "http" is the only kind of scope that the server makes
             return self.endpoint(scope, receive, send)
+        if scope["path"] == VALIDATE_PATH:
+            return self._profile_endpoint(scope, receive, send)
         return super().__call__(scope, receive, send)
 
 
@@ -71,23 +67,18 @@ class ReviewEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a client that leaves halfway is no error."""
-        try:
-            check_headers(scope)
-            body = await read_body(receive)
-        except RequestRefusedError as refusal:
-            await _refuse(refusal, receive, send)
-        except ClientDisconnectedError:
+        body = await receive_body(scope, receive, send)
+        if body is None:
             return
-        else:
-            if self._source.missing:
-                await _send(send, _NOT_YET, _error(f"not read yet: {self._source.missing}"), _SOON)
-                return
-            try:
-                status, content = self._decide(body, self._state.snapshot)
-            except UnknownNamespaceError as unknown:
-                status, content = await self._decide_after_reading(body, unknown, scope)
-            await send(_start(status, content))
-            await send({"type": "http.response.body", "body": content})
+        if self._source.missing:
+            content = error_body(f"not read yet: {self._source.missing}")
+            await send_answer(send, _NOT_YET, content, _SOON)
+            return
+        try:
+            status, content = self._decide(body, self._state.snapshot)
+        except UnknownNamespaceError as unknown:
+            status, content = await self._decide_after_reading(body, unknown, scope)
+        await send_answer(send, status, content)
 
     def decide_at_once(self, body: bytes) -> tuple[int, bytes] | None:
         """Turn a body into status and answer; None when something must be waited for first."""
@@ -109,7 +100,7 @@ class ReviewEndpoint:
             return self._decide(body, snapshot)
         if self._seldom.allows("unknown"):
             logger.warning("namespace unknown", extra=fields(namespace=name))
-        return HTTPStatus.INTERNAL_SERVER_ERROR, _error(str(unknown))
+        return HTTPStatus.INTERNAL_SERVER_ERROR, error_body(str(unknown))
 
     def _decide(self, body: bytes, snapshot: Snapshot) -> tuple[int, bytes]:
         """Turn a body into status and answer; what we cannot decide is a 5xx, never a denial."""
@@ -118,12 +109,14 @@ class ReviewEndpoint:
             answer = review(body, snapshot)
         except ReviewError as error:
             logger.warning("review refused", extra=fields(status=error.status, problem=str(error)))
-            return error.status, _error(str(error))
+            return error.status, error_body(str(error))
         except UnknownNamespaceError:
             raise
         except Exception:  # a bug of ours; the caller's failurePolicy decides what it means
             logger.exception("review failed")
-            return HTTPStatus.INTERNAL_SERVER_ERROR, _error("internal error; the log has the cause")
+            return HTTPStatus.INTERNAL_SERVER_ERROR, error_body(
+                "internal error; the log has the cause"
+            )
         _log_answer(answer, perf_counter() - started)
         return HTTPStatus.OK, answer.body
 
@@ -160,47 +153,10 @@ async def _explain(_request: Request, error: HTTPException) -> Response:
     return JSONResponse({"error": error.detail.lower()}, error.status_code, error.headers)
 
 
-async def _refuse(refusal: RequestRefusedError, receive: Receive, send: Send) -> None:
-    """Answer before the body was read, and close.
-
-    A socket closed while data still arrives is reset, and the client may lose the answer with it:
-    so a bounded rest of the body is read and thrown away first.
-    """
-    content = _error(str(refusal))
-    if not refusal.body_pending:
-        await _send(send, refusal.status, content, *refusal.headers)
-        return
-    closing = (b"connection", b"close")
-    await send(_start(refusal.status, content, *refusal.headers, closing))
-    await send({"type": "http.response.body", "body": content, "more_body": True})
-    await discard_body(receive)
-    await send({"type": "http.response.body"})
-
-
-async def _send(send: Send, status: int, content: bytes, *headers: tuple[bytes, bytes]) -> None:
-    """Send a whole answer."""
-    await send(_start(status, content, *headers))
-    await send({"type": "http.response.body", "body": content})
-
-
-def _start(status: int, content: bytes, *headers: tuple[bytes, bytes]) -> Message:
-    """Make the message that begins an answer."""
-    return {
-        "type": "http.response.start",
-        "status": status,
-        "headers": [_JSON, (b"content-length", b"%d" % len(content)), *headers],
-    }
-
-
 def _half_of_timeout(query: bytes) -> float:
     """Give half of the seconds after which the API server gives up; the other half is to decide."""
     found = _TIMEOUT.search(query)
     return (int(found[1]) if found else SHORTEST_TIMEOUT_SECONDS) / 2
-
-
-def _error(message: str) -> bytes:
-    """Encode an error's text."""
-    return json.dumps({"error": message}).encode()
 
 
 def _log_answer(answer: Answer, seconds: float) -> None:

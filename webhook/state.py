@@ -13,12 +13,14 @@ class Snapshot:
     """Everything that a decision depends on besides the review itself.
 
     ``namespaces`` maps a namespace's name to its labels. Pods in ``excluded_namespaces`` are never
-    touched: the system's own, and the one that the webhook runs in.
+    touched: the system's own, and the one that the webhook runs in. ``profile_object`` is where the
+    profile lives: namespace and name of its ConfigMap.
     """
 
     profile: Profile = field(default_factory=Profile)
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     excluded_namespaces: frozenset[str] = SYSTEM_NAMESPACES
+    profile_object: tuple[str, str] = ("kube-system", "vci-profile")
 
 
 class State:

@@ -24,7 +24,7 @@ def examples_in_force(cluster: Cluster, *others: str) -> Iterator[Served]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in others
     ]
     with serve(cluster.plane.logs / "webhook.log", PROFILE, namespaces) as webhook:
-        (configuration,) = read_manifests(EXAMPLES / "webhook-configuration.yaml")
+        configuration, _ = read_manifests(EXAMPLES / "webhook-configuration.yaml")
         (entry,) = configuration["webhooks"]
         entry["clientConfig"] = client_config(webhook.url, webhook.authority)
         with configured(cluster.admin, configuration, lambda: _acts(cluster.admin)):

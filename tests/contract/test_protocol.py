@@ -7,7 +7,7 @@ from tests.contract.reviews import UID, encoded
 from tests.contract.serving import ServeProcess
 
 JSON = "application/json"
-OTHERS = ("/validate", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics")
+OTHERS = ("/validate/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics")
 
 
 @pytest.mark.parametrize(

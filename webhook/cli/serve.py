@@ -180,7 +180,9 @@ def _use_files(settings: Settings, profile_file: Path, namespaces_file: Path) ->
 def _state(settings: Settings, **known: Any) -> State:
     """Make the state to begin with."""
     excluded = SYSTEM_NAMESPACES | {settings.own_namespace}
-    return State(Snapshot(excluded_namespaces=excluded, **known))
+    profile_object = settings.profile_namespace, settings.profile_name
+    snapshot = Snapshot(excluded_namespaces=excluded, profile_object=profile_object, **known)
+    return State(snapshot)
 
 
 def _log_profile(settings: Settings, profile: Profile, problems: tuple[Problem, ...]) -> None:
