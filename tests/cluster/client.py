@@ -32,6 +32,7 @@ API_VERSIONS = {
     "Role": "rbac.authorization.k8s.io/v1",
     "RoleBinding": "rbac.authorization.k8s.io/v1",
     "StatefulSet": "apps/v1",
+    "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
     "Workflow": "argoproj.io/v1alpha1",
     "WorkflowTaskResult": "argoproj.io/v1alpha1",
 }
@@ -45,6 +46,7 @@ CLUSTER_SCOPED = {
     "Namespace",
     "Node",
     "PersistentVolume",
+    "ValidatingWebhookConfiguration",
 }
 TIMEOUT_SECONDS = 60
 SERVER_SIDE_APPLY = "application/apply-patch+yaml"
