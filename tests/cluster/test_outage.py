@@ -36,6 +36,7 @@ from tests.cluster.process import eventually, stop
 
 CATCH_UP_SECONDS = 2.0
 MANY = 10_000 if SOAK else 2_000
+QUIET_SECONDS = 240
 API_SERVER = "kube-apiserver"
 CONFLICT = 409  # of an Event that two webhooks write: one of them is enough
 AUDITED: Object = {"level": "Metadata", "users": [USER]}
@@ -164,6 +165,20 @@ def test_an_api_server_that_is_away(place: Place, webhook: Following, seconds: i
     eventually(lambda: webhook.marks("plain") == ["first"] * 2, "the new label", 2)
     assert webhook.resident_mb() - memory < 15
     print(f"caught up {caught_up:.2f} s after the return")
+
+
+@pytest.mark.skipif(not SOAK, reason="takes minutes, in which nothing happens: VCI_WEBHOOK_SOAK=1")
+def test_a_cluster_in_which_nothing_happens(place: Place) -> None:
+    """A real API server's bookmarks come often enough: for minutes no watch is given up."""
+    with following(place.plane, place.admin) as webhook:
+        begun = time.monotonic()
+        eventually(lambda: time.monotonic() - begun > QUIET_SECONDS, "the end", 2 * QUIET_SECONDS)
+        for resource in ("namespaces", "configmaps"):
+            failed = f'watch_failures_total{{cause="unreachable",resource="{resource}"}}'
+            assert webhook.metric(failed) == 0
+            last = f'watch_last_contact_timestamp_seconds{{resource="{resource}"}}'
+            assert time.time() - webhook.metric(last) < 75
+        assert webhook.metric('watch_requests_total{resource="namespaces",verb="list"}') == 1
 
 
 def test_a_start_while_the_api_server_is_away(place: Place, webhook: Following) -> None:
