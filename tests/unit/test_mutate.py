@@ -375,6 +375,16 @@ class TestLeftAlone:
         assert response["auditAnnotations"]["decision"] == "skipped"
         assert "256 KiB" in response["warnings"][0]
 
+    def test_with_off_annotations_beyond_the_limit_are_not_added_either(self) -> None:
+        """A label without its trace would be a riddle, so the Pod is left alone as well."""
+        pod = _annotated(big="x" * (vci.ANNOTATIONS_LIMIT_BYTES - len("big")))
+        profile = make_profile({"effect": {"labels": {"l": "1"}}}, {"placement": "off"})
+
+        response = response_of(review(make_review(pod), make_snapshot(profile)))
+
+        assert "patch" not in response
+        assert response["auditAnnotations"]["decision"] == "skipped"
+
     def test_annotations_just_within_the_limit_are_added(self) -> None:
         """The limit is exact: keys and values in bytes, the trace included."""
         ours = place(make_pod(), make_profile(ENFORCE))["metadata"]["annotations"]
