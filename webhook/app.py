@@ -28,6 +28,7 @@ from webhook.state import Snapshot, Source
 
 MUTATE_PATH = "/mutate"
 SHORTEST_TIMEOUT_SECONDS = 1  # that a webhook configuration can have
+LONGEST_NAME = 253  # that Kubernetes allows; a longer one is nobody's, and would fill the log
 SKIPPED = "skipped"  # the decision about a Pod that is left alone though rules match
 
 _NOT_YET = HTTPStatus.SERVICE_UNAVAILABLE
@@ -166,9 +167,9 @@ def _log_answer(answer: Answer, seconds: float) -> None:
         return
     log_event(
         "reviewed",
-        uid=answer.uid,
-        namespace=answer.namespace,
-        name=answer.name,
+        uid=answer.uid[:LONGEST_NAME],
+        namespace=answer.namespace[:LONGEST_NAME],
+        name=answer.name[:LONGEST_NAME],
         decision=mutation.decision,
         rules=mutation.rules,
         reasons=mutation.reasons,

@@ -70,6 +70,13 @@ def test_an_unknown_namespace_is_told(webhook: ServeProcess) -> None:
     assert (record["message"], record["namespace"]) == ("namespace unknown", "nobody-knows")
 
 
+def test_an_endless_name_does_not_fill_the_log(webhook: ServeProcess) -> None:
+    """Of names that are longer than any can be, only the beginning is logged."""
+    pod = {**POD, "metadata": {"name": "n" * 50_000}}
+    (record,) = records_of(webhook, encoded(pod, uid="u" * 50_000))
+    assert (record["name"], record["uid"]) == ("n" * 253, "u" * 253)
+
+
 def test_nothing_of_a_pod_reaches_the_log(webhook: ServeProcess) -> None:
     """Annotations, labels, environment, arguments, images and tokens stay where they are."""
     pod: dict[str, Any] = {
