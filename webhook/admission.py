@@ -5,7 +5,6 @@ an HTTP error, so that the API server's failurePolicy decides and never a bug.
 """
 
 from binascii import b2a_base64
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -47,8 +46,7 @@ _decode_pod_review = msgspec.json.Decoder(_Review[Pod]).decode
 _decode_any_review = msgspec.json.Decoder(_Review[Any]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """The AdmissionReview to send with status 200, and what was decided.
 
     ``mutation`` is None for what is not the creation of a Pod; ``name`` is the Pod's, or its

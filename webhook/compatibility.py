@@ -1,11 +1,11 @@
 """What VCI cannot run: why a Pod is left alone, and which of it a profile's ``ignore`` can lift."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from itertools import chain
 
 from webhook import vci
 from webhook.defaults import Defaults
-from webhook.pod import Container, HostPath, Pod, PodSpec
+from webhook.pod import Container, ContainerPort, HostPath, Pod, PodSpec, Resources
 
 _DIRECTORY_TYPES = (None, "", "Directory", "DirectoryOrCreate")
 
@@ -25,9 +25,15 @@ def incompatibilities(
     ``operating_system``: what a rule's nodeSelector asks for, where the Pod's own does not.
     """
     reasons = _host_reasons(pod.spec, operating_system)
-    lifted = enforced and defaults.ignore_privileged
-    for container in _containers(pod.spec):
-        _add_container_reasons(container, reasons, lifted=lifted)
+    gpu = False
+    for container in chain(pod.spec.containers or (), pod.spec.init_containers or ()):
+        if container.ports is not None and _has_host_port(container.ports):
+            reasons.add("hostPort")
+        if is_privileged(container):
+            lifted = enforced and defaults.ignore_privileged
+            reasons |= _privileged_reasons(container, lifted=lifted)
+        if container.resources is not None:
+            gpu = gpu or _requests_gpu(container.resources)
     for volume in pod.spec.volumes or ():
         if volume.image is not None:
             reasons.add("imageVolume")
@@ -35,7 +41,7 @@ def incompatibilities(
             enforced and defaults.ignore_host_path and is_directory(volume.host_path)
         ):
             reasons.add("hostPath")
-    if not (names_instance or _names_instance(pod)) and _requests_gpu(pod.spec):
+    if gpu and not (names_instance or _names_instance(pod)):
         reasons.add("gpu")
     return reasons
 
@@ -56,18 +62,14 @@ def _host_reasons(spec: PodSpec, operating_system: str | None) -> set[str]:
     return reasons
 
 
-def _add_container_reasons(container: Container, reasons: set[str], *, lifted: bool) -> None:
-    if container.ports and any(port.host_port for port in container.ports):
-        reasons.add("hostPort")
-    if is_privileged(container):
-        if is_bidirectional(container):
-            reasons.update(("privileged", "mountPropagation"))
-        elif not lifted:
-            reasons.add("privileged")
+def _privileged_reasons(container: Container, *, lifted: bool) -> set[str]:
+    if is_bidirectional(container):
+        return {"privileged", "mountPropagation"}
+    return set() if lifted else {"privileged"}
 
 
-def _containers(spec: PodSpec) -> Iterator[Container]:
-    return chain(spec.containers or (), spec.init_containers or ())
+def _has_host_port(ports: Sequence[ContainerPort]) -> bool:
+    return any(port.host_port for port in ports)
 
 
 def is_privileged(container: Container) -> bool:
@@ -92,18 +94,13 @@ def _names_instance(pod: Pod) -> bool:
     return any(annotations.get(key, "").strip() for key in (vci.FAMILIES, vci.TYPES))
 
 
-def _requests_gpu(spec: PodSpec) -> bool:
-    for container in _containers(spec):
-        resources = container.resources
-        if resources is not None and (_has_gpu(resources.limits) or _has_gpu(resources.requests)):
-            return True
-    return False
-
-
-def _has_gpu(quantities: Mapping[str, str | int | float] | None) -> bool:
-    for name in quantities or ():  # most Pods name cpu and memory, and that has to be cheap
-        if "gpu" in name and _is_gpu(name) and not _is_zero((quantities or {})[name]):
-            return True
+def _requests_gpu(resources: Resources) -> bool:
+    for quantities in (resources.limits, resources.requests):
+        if not quantities:
+            continue
+        for name in quantities:  # most name cpu and memory, and that has to be cheap
+            if "gpu" in name and _is_gpu(name) and not _is_zero(quantities[name]):
+                return True
     return False
 
 

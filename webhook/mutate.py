@@ -6,6 +6,8 @@ A function of plain data: what docs/profile.md promises about a Pod is decided h
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from webhook import vci
 from webhook.compatibility import incompatibilities
 from webhook.operations import Entry, changes, entry, escape, remove, set_entries
@@ -20,8 +22,7 @@ _AVOIDS_HOSTS = "vci-webhook: this Pod avoids host names; with one virtual node 
 _REMOVE_SKIPPED = remove(f"{ANNOTATIONS}/{escape(vci.SKIPPED)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
+class Mutation(Struct, frozen=True, gc=False):  # made in a tenth of a dataclass's time
     """What was decided for one Pod.
 
     ``operations`` are encoded RFC 6902 operations, none when nothing changes. ``decision`` is the

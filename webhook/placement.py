@@ -150,8 +150,7 @@ def _is_too_large(parts: Iterable[Any]) -> bool:
     return sum(len(encode(part)) for part in parts) > TERMS_LIMIT_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class MergedTerms:
+class MergedTerms(msgspec.Struct, frozen=True):
     """A Pod's required terms with ours ANDed into each.
 
     ``changed``: what the term at an index lacks; ``appended``: further terms, where ours are many.

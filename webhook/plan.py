@@ -27,10 +27,13 @@ _MEMORY_LIMIT = 4096  # sets of rules that match together; a real profile has a 
 class Plan:
     """All that matching rules and a placement ask for, before a Pod is looked at.
 
+    ``enforced``: the Pod can run on a virtual node only; ``placed``: it may run on one.
     ``required`` is None when the rules' own terms pass the limit; ``applied`` is the trace.
     """
 
     placement: str
+    enforced: bool
+    placed: bool
     rules: tuple[str, ...]
     annotations: tuple[Entry, ...]
     labels: tuple[Entry, ...]
@@ -43,16 +46,6 @@ class Plan:
     place_incompatible: bool
     names_instance: bool
     operating_system: str | None
-
-    @property
-    def enforced(self) -> bool:
-        """Whether the Pod can run on a virtual node only."""
-        return self.placement == "enforce"
-
-    @property
-    def placed(self) -> bool:
-        """Whether the Pod may run on a virtual node."""
-        return self.placement != "off"
 
 
 def plan_for(profile: Profile, matched: Sequence[int], *, own_enforce: bool) -> Plan:
@@ -80,6 +73,8 @@ def build_plan(profile: Profile, matched: Sequence[int], *, own_enforce: bool) -
     selector = _node_selector(profile, rules, placement)
     return Plan(
         placement=placement,
+        enforced=placement == "enforce",
+        placed=placement != "off",
         rules=names,
         annotations=_annotations(profile, rules, placement),
         labels=_labels(profile, rules, placement),
