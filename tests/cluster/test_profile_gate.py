@@ -76,7 +76,7 @@ def annotated(manifest: Object, annotations: dict[str, str]) -> Object:
 
 def kubectl(cluster: Cluster, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run kubectl as the administrator; it may fail."""
-    command = [str(cluster.plane.programs["kubectl"]), "--kubeconfig", cluster.plane.kubeconfig]
+    command = [str(cluster.plane.programs["kubectl"]), f"--kubeconfig={cluster.plane.kubeconfig}"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
 

@@ -153,7 +153,8 @@ def test_without_a_file_the_command_says_what_it_needs(check: Check) -> None:
     assert said == Said(
         2,
         "",
-        "vci-webhook: check: no file; name the manifest of a profile, or - to read one\n",
+        "vci-webhook: check: no file; name the manifest of a profile, - to read one, or --cluster "
+        "for the live profile\n",
     )
 
 

@@ -6,11 +6,13 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from typing import Any
 
 import click
 
 from webhook.cli.excerpt import excerpt
+from webhook.cli.judgement import CLEAN, InCluster, Judgement
 from webhook.cli.options import NAMESPACE, OBJECT_NAME, Kind, option
 from webhook.document import LINE_BREAK
 from webhook.errors import ProfileError, SettingsError
@@ -19,8 +21,6 @@ from webhook.log import one_line
 from webhook.manifests import read_manifest
 from webhook.problems import Problem
 from webhook.settings import Settings
-
-CLEAN, PROBLEMS, UNUSABLE = 0, 1, 2
 
 _OUTPUTS = ("text", "json")
 _COLOURS = {"error": "red", "warning": "yellow"}
@@ -35,36 +35,27 @@ def _read_output(text: str) -> str:
 _OUTPUT = Kind("|".join(_OUTPUTS), _read_output, f"an output; give one of {', '.join(_OUTPUTS)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What is to be said about one file; ``unusable`` is why nothing else can be said."""
-
-    file: str
-    problems: tuple[Problem, ...] = ()
-    active: int = 0
-    shadow: int = 0
-    text: str = ""
-    unusable: str | None = None
-
-    def count(self, severity: str) -> int:
-        """Count the problems of one severity."""
-        return sum(problem.severity == severity for problem in self.problems)
-
-    def status(self, *, strict: bool) -> int:
-        """Return the exit status that this file alone would have."""
-        if self.unusable is not None:
-            return UNUSABLE
-        return PROBLEMS if self.count("error") or (strict and self.problems) else CLEAN
-
-
 @click.command(
     no_args_is_help=False,
     epilog="Exit status: 0 clean, 1 problems (errors; with --strict warnings too), 2 a file that "
     "holds no profile. The JSON has status, errors, warnings, and files: a list, each with file, "
     "unusable (null, or why), rules (active, shadow) and problems: a list, each with severity "
-    "(error, warning), path, line, column (both null when unknown) and message.",
+    "(error, warning), path, line, column (both null when unknown) and message. With --cluster it "
+    "has cluster as well: notes (what could not be judged), and rules, each with name, placement, "
+    "namespaces and pods (null when not counted). Lines of a live profile count in selectors.",
 )
-@click.argument("files", nargs=-1, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@option("--cluster", is_flag=True, help="Judge by a cluster too; without FILE, its live profile.")
+@option(
+    "--kubeconfig",
+    metavar="FILE",
+    help="Kubeconfig of the cluster; else KUBECONFIG, else that of the Pod or of kubectl.",
+)
+@option(
+    "--webhook-configuration",
+    type=OBJECT_NAME,
+    help="The MutatingWebhookConfiguration that calls the webhook; else the one that looks so.",
+)
 @option("--output", type=_OUTPUT, default="text", help="text for a person, json for a machine.")
 @option("--strict", is_flag=True, help="Fail on warnings too.")
 @option(
@@ -79,19 +70,20 @@ class Judgement:
     default=Settings.profile_namespace,
     help="Namespace of the profile's ConfigMap.",
 )
-def check(
-    files: Sequence[str], output: str, profile_name: str, profile_namespace: str, *, strict: bool
-) -> int:
+def check(files: Sequence[str], output: str, *, cluster: bool, strict: bool, **flags: Any) -> int:
     """Say everything that is wrong or unwise in the manifest of a profile.
 
     Each FILE holds one ConfigMap, as YAML or JSON, and is judged by itself; - is standard input.
     An error does not act: the rule is left out, the key has no effect. A warning acts as written.
     """
-    if not files:
-        raise SettingsError("check: no file; name the manifest of a profile, or - to read one")
+    if not files and not cluster:
+        raise SettingsError(
+            "check: no file; name the manifest of a profile, - to read one, or --cluster for the "
+            "live profile"
+        )
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
-    judgements = [_judge(file, profile_name, profile_namespace) for file in files]
+    judgements = _judge_all(files, flags, cluster=cluster)
     status = max(judgement.status(strict=strict) for judgement in judgements)
     if output == "json":
         click.echo(json.dumps(_as_json(judgements, status), indent=2))
@@ -100,7 +92,19 @@ def check(
     return status
 
 
-def _judge(file: str, name: str, namespace: str) -> Judgement:
+def _judge_all(files: Sequence[str], flags: dict[str, Any], *, cluster: bool) -> list[Judgement]:
+    """Judge each file; by the cluster too when that is asked for."""
+    profile_object = flags["profile_namespace"], flags["profile_name"]
+    judgements = [_judge(file, *profile_object) for file in files]
+    if not cluster:
+        return judgements
+    from webhook.cli.in_cluster import judge_in_cluster  # noqa: PLC0415 - 20 MB, for this only
+
+    configuration = flags["webhook_configuration"] or ""
+    return judge_in_cluster(judgements, profile_object, flags["kubeconfig"], configuration)
+
+
+def _judge(file: str, namespace: str, name: str) -> Judgement:
     """Read one file and gather all that can be said about it."""
     where = "standard input" if file == "-" else file
     try:
@@ -108,10 +112,8 @@ def _judge(file: str, name: str, namespace: str) -> Judgement:
         reading = read_manifest(content, where, name, namespace)
     except (ProfileError, SettingsError) as error:
         return Judgement(where, unusable=str(error))
-    rules = reading.profile.rules if reading.profile else ()
-    shadow = sum(rule.shadow for rule in rules)
     text = content.decode("utf-8-sig")
-    return Judgement(where, reading.problems, len(rules) - shadow, shadow, text)
+    return Judgement(where, reading.problems, reading.profile, text)
 
 
 def _as_json(judgements: Sequence[Judgement], status: int) -> dict[str, object]:
@@ -134,10 +136,17 @@ def _as_json(judgements: Sequence[Judgement], status: int) -> dict[str, object]:
                     }
                     for problem in judgement.problems
                 ],
+                **_cluster_as_json(judgement.in_cluster),
             }
             for judgement in judgements
         ],
     }
+
+
+def _cluster_as_json(told: InCluster | None) -> dict[str, object]:
+    if told is None:
+        return {}
+    return {"cluster": {"notes": told.notes, "rules": [asdict(rule) for rule in told.rules]}}
 
 
 def _print(judgements: Sequence[Judgement], status: int) -> None:
@@ -152,6 +161,8 @@ def _print(judgements: Sequence[Judgement], status: int) -> None:
             if sys.stdout.isatty() and problem.line:
                 for line in _excerpt(lines, problem):
                     click.echo(line, color=colour)
+        for line in _told(judgement):
+            click.echo(line, color=colour)
     if any(judgement.unusable is None for judgement in judgements):
         warned = any(judgement.problems for judgement in judgements)
         style = "red" if status != CLEAN else "yellow" if warned else "green"
@@ -170,6 +181,28 @@ def _excerpt(lines: Sequence[str], problem: Problem) -> Iterator[str]:
     line, mark = excerpt(lines[problem.line - 1], problem.line, problem.column, width)
     yield click.style(line, dim=True)
     yield click.style(mark, fg=_COLOURS[problem.severity])
+
+
+def _told(judgement: Judgement) -> Iterator[str]:
+    """Write what the cluster told: notes, and a table of the rules."""
+    if (told := judgement.in_cluster) is None:
+        return
+    for note in told.notes:
+        yield f"{one_line(judgement.file)}: {one_line(note)}"
+    rows = [
+        (rule.name, rule.placement, _number(rule.namespaces), _number(rule.pods))
+        for rule in told.rules
+    ]
+    if rows:
+        rows.insert(0, ("rule", "placement", "namespaces", "running pods"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        words = map(str.ljust, row[:2], widths)
+        yield "  ".join([*words, *map(str.rjust, row[2:], widths[2:])])
+
+
+def _number(count: int | None) -> str:
+    return "?" if count is None else str(count)
 
 
 def _summary(judgements: Sequence[Judgement]) -> str:

@@ -1,0 +1,231 @@
+"""What only a cluster can tell about a profile: whom its rules meet there, and what they disturb.
+
+Plain data in, problems out; all of them are warnings, because clusters change and profiles may be
+written ahead of them.
+"""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from webhook import vci
+from webhook.labels import Requirement, Selector
+from webhook.mutate import is_exempt, opts_out
+from webhook.pod import Pod
+from webhook.problems import Problem
+from webhook.profile import Profile
+from webhook.rules import Rule
+from webhook.wording import listed, quoted
+
+_SIMILAR = 0.9  # of two ids of 30 characters: two slips of the pen
+_COMPARED_LIMIT = 1000  # ids in use; a cluster has a handful
+_SPELLINGS = {  # the annotation: a rule's field, the cluster-wide key, what it holds
+    vci.SUBNETS: ("subnetIds", "preferredSubnetIds", "subnet"),
+    vci.SECURITY_GROUPS: ("securityGroupIds", "securityGroupIds", "security group"),
+    vci.FAMILIES: ("instanceFamilies", "preferredInstanceFamily", "instance family"),
+    vci.TYPES: ("instanceTypes", "preferredInstanceTypes", "instance type"),
+}
+_RANDOM = (vci.SUBNETS, vci.SECURITY_GROUPS)  # ids that are never alike by chance
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePolicy:
+    """Has the scheduler spread the Pods of its namespace that have these labels."""
+
+    namespace: str
+    name: str
+    selector: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A MutatingWebhookConfiguration: which namespaces the webhook is called for."""
+
+    name: str
+    namespace_selectors: tuple[Selector, ...]
+
+    def calls_for(self, labels: Labels) -> bool:
+        """Tell whether Pods of a namespace with these labels are sent."""
+        return any(selector.matches(labels) for selector in self.namespace_selectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was found in the cluster; None is what could not be read."""
+
+    namespaces: Mapping[str, Labels] | None = None
+    policies: Sequence[ResourcePolicy] = ()
+    configuration: Configuration | None = None
+
+
+@dataclass(slots=True)
+class Census:
+    """Counts, Pod by Pod, which rules would match; and which ids Pods name."""
+
+    profile: Profile
+    namespaces: Mapping[str, Labels]
+    matched: Counter[str] = field(default_factory=Counter)  # by the rule's path
+    used: dict[str, set[str]] = field(default_factory=dict)  # by annotation
+
+    def add(self, pod: Pod) -> None:
+        """Count one running Pod, of which the metadata is enough."""
+        for key in _SPELLINGS:
+            if value := (pod.metadata.annotations or {}).get(key):
+                self.used.setdefault(key, set()).update(_split(value))
+        namespace = self.namespaces.get(pod.metadata.namespace or "")
+        if namespace is None or is_exempt(pod):
+            return
+        for rule in _matching(self.profile, namespace, pod.metadata.labels or {}):
+            self.matched[rule.path] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class RuleUse:
+    """What one rule meets today; None is what could not be counted."""
+
+    name: str
+    placement: str
+    namespaces: int | None
+    pods: int | None
+
+
+def eligible(namespaces: Mapping[str, Labels], excluded: frozenset[str]) -> dict[str, Labels]:
+    """Leave out the namespaces whose Pods are never touched."""
+    return {
+        name: labels
+        for name, labels in namespaces.items()
+        if name not in excluded and not opts_out(labels)
+    }
+
+
+def rule_uses(
+    profile: Profile, surroundings: Surroundings, census: Census | None
+) -> tuple[RuleUse, ...]:
+    """Count what each rule meets, in the order of evaluation."""
+    namespaces = surroundings.namespaces
+    known = namespaces is not None
+    return tuple(
+        RuleUse(
+            rule.name,
+            "shadow" if rule.shadow else _placement(rule, profile),
+            len(_matched_by(rule, namespaces)) if namespaces is not None else None,
+            census.matched[rule.path] if census is not None and known else None,
+        )
+        for rule in profile.rules
+    )
+
+
+def advise_in_cluster(
+    profile: Profile, surroundings: Surroundings, census: Census | None
+) -> tuple[Problem, ...]:
+    """Say what is unwise about a profile in this cluster."""
+    used = census.used if census is not None else {}
+    problems = list(_advise_spelling(profile, used))
+    for rule in profile.rules:
+        if surroundings.namespaces is not None:
+            problems += _advise_rule(rule, profile, surroundings.namespaces, surroundings)
+    return tuple(problems)
+
+
+def _advise_rule(
+    rule: Rule, profile: Profile, namespaces: Mapping[str, Labels], surroundings: Surroundings
+) -> Iterator[Problem]:
+    matched = _matched_by(rule, namespaces)
+    configuration = surroundings.configuration
+    if not matched:
+        if rule.namespace_selector.requirements:
+            message = "matches no namespace today; label one, or correct the selector"
+            yield Problem("warning", f"{rule.path}.namespaceSelector", message)
+    elif configuration and not any(map(configuration.calls_for, matched.values())):
+        message = (
+            f"never acts: MutatingWebhookConfiguration {quoted(configuration.name)} does not call "
+            f"for {listed(matched)}; have its namespaceSelector match"
+        )
+        yield Problem("warning", rule.path, message)
+    if _placement(rule, profile) == "enforce" and not rule.shadow:
+        off = [policy for policy in surroundings.policies if _meet(rule, policy, matched)]
+        if off:
+            names = listed(f"{policy.namespace}/{policy.name}" for policy in off)
+            message = (
+                f"enforce switches off, for the Pods that both select, ResourcePolicy {names}; "
+                "use placement allow, or select other Pods"
+            )
+            yield Problem("warning", rule.path, message)
+
+
+def _matched_by(rule: Rule, namespaces: Mapping[str, Labels]) -> dict[str, Labels]:
+    selector = rule.namespace_selector
+    return {name: labels for name, labels in namespaces.items() if selector.matches(labels)}
+
+
+def _placement(rule: Rule, profile: Profile) -> str:
+    return rule.placement or profile.defaults.placement
+
+
+def _matching(profile: Profile, namespace: Labels, pod: Labels) -> Iterator[Rule]:
+    """Yield the rules that match a Pod, up to one that ends the evaluation."""
+    for position in profile.index.candidates(namespace, pod):
+        rule = profile.rules[position]
+        if rule.namespace_selector.matches(namespace) and rule.object_selector.matches(pod):
+            yield rule
+            if rule.ends and not rule.shadow:
+                return
+
+
+def _meet(rule: Rule, policy: ResourcePolicy, namespaces: Mapping[str, Labels]) -> bool:
+    """Tell whether some Pod can be selected by both; a label that the rule adds counts as well."""
+    if policy.namespace not in namespaces:
+        return False
+    added = rule.effect.labels
+    theirs = [
+        Requirement(key, "In", frozenset({value}))
+        for key, value in policy.selector.items()
+        if added.get(key) != value
+    ]
+    return Selector((*rule.object_selector.requirements, *theirs)).contradiction() is None
+
+
+def _advise_spelling(profile: Profile, used: Mapping[str, set[str]]) -> Iterator[Problem]:
+    """Report ids that Pods of this cluster spell differently."""
+    for annotation, (in_rule, key, what) in _SPELLINGS.items():
+        known = used.get(annotation)
+        if not known:
+            continue
+        written = [(key, profile.defaults.annotations.get(annotation))]
+        written += [
+            (f"{rule.path}.effect.{in_rule}", rule.effect.annotations.get(annotation))
+            for rule in profile.rules
+        ]
+        for path, value in written:
+            for item in _split(value or ""):
+                if near := _differently(item, known, random=annotation in _RANDOM):
+                    message = (
+                        f"no running Pod names the {what} {quoted(item)}; did you mean "
+                        f"{quoted(near)}, which Pods name?"
+                    )
+                    yield Problem("warning", path, message)
+
+
+def _differently(item: str, known: Iterable[str], *, random: bool) -> str | None:
+    """Return the same id as it is spelled elsewhere; None when there is none."""
+    if item in known:
+        return None
+    compared = sorted(known)[:_COMPARED_LIMIT]
+    for other in compared:
+        if _folded(other) == _folded(item):
+            return other
+    close = difflib.get_close_matches(item, compared, n=1, cutoff=_SIMILAR) if random else ()
+    return close[0] if close else None
+
+
+def _folded(item: str) -> str:
+    """Reduce an id to what distinguishes it: no case, no punctuation, no prefix."""
+    return re.sub(r"^(?:subnet|sg|vci)", "", re.sub(r"[^a-z0-9]", "", item.lower()))
+
+
+def _split(value: str) -> list[str]:
+    return [item for part in value.split(",") if (item := part.strip())]

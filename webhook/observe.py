@@ -1,0 +1,230 @@
+"""Reads what a cluster can tell about a profile; what we may not read is said and skipped."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from webhook.cluster_advice import (
+    Census,
+    Configuration,
+    ResourcePolicy,
+    Surroundings,
+    eligible,
+)
+from webhook.errors import Cause, ClusterError
+from webhook.kube import JSON, Call, Connection
+from webhook.labels import Requirement, Selector
+from webhook.pod import ObjectMeta, Pod, PodSpec
+from webhook.profile import Profile
+from webhook.watch import METADATA_ONLY, KubeObject, read_object
+
+READ_SECONDS = 30.0
+PAGE_SIZE = 500
+OUR_NAME = "vci-webhook"
+OUR_PATH = "/mutate"
+NOTE_LIMIT = 300
+
+_PODS = "/api/v1/pods"
+_NAMESPACES = "/api/v1/namespaces"
+_POLICIES = "/apis/scheduling.vke.volcengine.com/v1beta1/resourcepolicies"
+_CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+_METADATA_LIST = METADATA_ONLY.format("PartialObjectMetadataList")
+_NOTHING = PodSpec()
+_RUNNING = ("fieldSelector", "status.phase=Running")
+
+Item = TypeVar("Item")
+
+
+class _ListMetadata(Struct, rename={"token": "continue"}):
+    token: str = ""
+
+
+class _List(Struct, Generic[Item]):
+    metadata: _ListMetadata
+    items: list[Item] | None = None
+
+
+class _Metadata(Struct, gc=False):
+    name: str
+    namespace: str = ""
+    labels: dict[str, str] | None = None
+
+
+class _Named(Struct, gc=False):
+    metadata: _Metadata
+
+
+class _PodMetadata(Struct, gc=False):
+    metadata: ObjectMeta
+
+
+class _PolicySpec(Struct, gc=False):
+    selector: Any = None
+
+
+class _Policy(Struct, gc=False):
+    metadata: _Metadata
+    spec: _PolicySpec = msgspec.field(default_factory=_PolicySpec)
+
+
+class _Service(Struct, gc=False):
+    path: str | None = None
+
+
+class _ClientConfig(Struct, gc=False):
+    url: str | None = None
+    service: _Service | None = None
+
+
+class _Requirement(Struct, gc=False):
+    key: str
+    operator: str
+    values: list[str] | None = None
+
+
+class _LabelSelector(Struct, rename="camel", gc=False):
+    match_labels: dict[str, str] | None = None
+    match_expressions: list[_Requirement] | None = None
+
+
+class _Webhook(Struct, rename="camel", gc=False):
+    name: str
+    client_config: _ClientConfig
+    namespace_selector: _LabelSelector | None = None
+
+
+class _Configuration(Struct, gc=False):
+    metadata: _Metadata
+    webhooks: list[_Webhook] | None = None
+
+
+@dataclass(slots=True)
+class Observer:
+    """One reader of a cluster; ``notes`` say what it was not allowed to read."""
+
+    connection: Connection
+    notes: list[str] = field(default_factory=list)
+
+    async def read_profile(self, namespace: str, name: str) -> KubeObject | None:
+        """Read the profile's ConfigMap; None when there is none."""
+        call = Call(f"{_NAMESPACES}/{namespace}/configmaps/{name}", READ_SECONDS)
+        try:
+            async with self.connection.send(call) as response:
+                return read_object(await response.body())
+        except ClusterError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def observe(self, excluded: frozenset[str], configuration: str) -> Surroundings:
+        """Read all but the Pods; ``configuration`` may be empty, then ours is looked for."""
+        namespaces = await self._read(_NAMESPACES, _Named, "what each rule matches", _METADATA_LIST)
+        policies = await self._read(_POLICIES, _Policy, "which ResourcePolicies enforce disturbs")
+        configurations = await self._read(
+            _CONFIGURATIONS, _Configuration, "whether the webhook is called for what rules match"
+        )
+        return Surroundings(
+            None
+            if namespaces is None
+            else eligible({n.metadata.name: n.metadata.labels or {} for n in namespaces}, excluded),
+            [_policy_of(policy) for policy in policies or ()],
+            _find_ours(configurations or (), configuration),
+        )
+
+    async def count_pods(
+        self, profiles: Sequence[Profile], surroundings: Surroundings
+    ) -> list[Census] | None:
+        """Count the running Pods for each profile; None when they may not be listed."""
+        censuses = [Census(profile, surroundings.namespaces or {}) for profile in profiles]
+        try:
+            async for page in self._pages(_PODS, _PodMetadata, _METADATA_LIST, _RUNNING):
+                for found in page:
+                    pod = Pod(found.metadata, _NOTHING)
+                    for census in censuses:
+                        census.add(pod)
+        except ClusterError as error:
+            self._note(error, "how many Pods each rule matches, and how they spell ids")
+            return None
+        return censuses
+
+    async def _read(
+        self, path: str, kind: type[Item], what: str, accept: str = JSON
+    ) -> list[Item] | None:
+        """Read a whole list; None when there is no such resource, or we may not read it."""
+        try:
+            return [item async for page in self._pages(path, kind, accept) for item in page]
+        except ClusterError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            self._note(error, what)
+            return None
+
+    def _note(self, error: ClusterError, what: str) -> None:
+        """Note what cannot be told for want of rights; any other failure is the caller's."""
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise error
+        self.notes.append(f"not judged: {what}: {error}"[:NOTE_LIMIT])
+
+    async def _pages(
+        self, path: str, kind: type[Item], accept: str, *query: tuple[str, str]
+    ) -> AsyncIterator[list[Item]]:
+        decode = msgspec.json.Decoder(_List[kind]).decode  # type: ignore[valid-type]  # at run time
+        token = ""
+        while True:
+            wanted = [("limit", str(PAGE_SIZE)), *query]
+            wanted += [("continue", token)] if token else []
+            call = Call(path, READ_SECONDS, tuple(wanted), accept)
+            async with self.connection.send(call) as response:
+                body = await response.body()
+            try:
+                page = decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                what = f"what came from {path} is not the list that was asked for"
+                raise ClusterError(what, Cause.GARBLED) from None
+            yield page.items or []
+            token = page.metadata.token
+            if not token:
+                return
+
+
+def _policy_of(policy: _Policy) -> ResourcePolicy:
+    """Read a policy; of a selector that is no map of strings nothing is known."""
+    selector = policy.spec.selector
+    pairs = selector.items() if isinstance(selector, Mapping) else ()
+    labels = {key: value for key, value in pairs if isinstance(value, str)}
+    return ResourcePolicy(policy.metadata.namespace, policy.metadata.name, labels)
+
+
+def _find_ours(found: Sequence[_Configuration], wanted: str) -> Configuration | None:
+    """Find the configuration of a name; without one, that which calls us and is named like us."""
+    for configuration in found:
+        name = configuration.metadata.name
+        entries = [
+            entry
+            for entry in configuration.webhooks or ()
+            if _calls_us(entry.client_config)
+            and (name == wanted or (not wanted and OUR_NAME in f"{name} {entry.name}"))
+        ]
+        if entries:
+            return Configuration(name, tuple(_selector(e.namespace_selector) for e in entries))
+    return None
+
+
+def _calls_us(client: _ClientConfig) -> bool:
+    path = client.service.path if client.service is not None else client.url
+    return (path or "").partition("?")[0].endswith(OUR_PATH)
+
+
+def _selector(written: _LabelSelector | None) -> Selector:
+    written = written or _LabelSelector()
+    pairs = (written.match_labels or {}).items()
+    found = [Requirement(key, "In", frozenset({value})) for key, value in pairs]
+    found += [
+        Requirement(each.key, each.operator, frozenset(each.values or ()))
+        for each in written.match_expressions or ()
+    ]
+    return Selector(tuple(found))
