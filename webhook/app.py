@@ -23,6 +23,7 @@ from webhook.exchange import error_body, receive_body, send_answer
 from webhook.gate import VALIDATE_PATH, ProfileEndpoint
 from webhook.log import fields, log_event
 from webhook.metrics import CONTENT_TYPE, Metrics
+from webhook.mutate import Mutation
 from webhook.seldom import Seldom
 from webhook.state import Snapshot, Source
 
@@ -41,10 +42,10 @@ logger = logging.getLogger("webhook")
 class WebhookApplication(FastAPI):
     """What the TLS port serves: the two endpoints of reviews, and a clear 404 for the rest."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, metrics: Metrics) -> None:
         super().__init__(openapi_url=None, redirect_slashes=False)
         self.exception_handler(HTTPException)(_explain)
-        self.endpoint = ReviewEndpoint(source)
+        self.endpoint = ReviewEndpoint(source, metrics)
         self._profile_endpoint = ProfileEndpoint(source.state.snapshot.profile_object)
 
     def __call__(  # not async itself: a coroutine less for each review
@@ -61,9 +62,10 @@ class WebhookApplication(FastAPI):
 class ReviewEndpoint:
     """POST of an AdmissionReview: read within limits, decided by the core, answered as bytes."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, metrics: Metrics) -> None:
         self._source = source
         self._state = source.state
+        self._metrics = metrics
         self._seldom = Seldom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,13 +120,15 @@ class ReviewEndpoint:
             return HTTPStatus.INTERNAL_SERVER_ERROR, error_body(
                 "internal error; the log has the cause"
             )
-        _log_answer(answer, perf_counter() - started)
+        if answer.mutation is not None:
+            self._metrics.decided(answer.mutation)
+            _log_decision(answer, answer.mutation, perf_counter() - started)
         return HTTPStatus.OK, answer.body
 
 
-def create_app(source: Source) -> WebhookApplication:
+def create_app(source: Source, metrics: Metrics) -> WebhookApplication:
     """Give the application of the TLS port."""
-    return WebhookApplication(source)
+    return WebhookApplication(source, metrics)
 
 
 def create_management_app(why_not_ready: Callable[[], str], metrics: Metrics) -> FastAPI:
@@ -160,10 +164,9 @@ def _half_of_timeout(query: bytes) -> float:
     return (int(found[1]) if found else SHORTEST_TIMEOUT_SECONDS) / 2
 
 
-def _log_answer(answer: Answer, seconds: float) -> None:
-    """Log a review when something was done or skipped; never what the Pod contains."""
-    mutation = answer.mutation
-    if mutation is None or not (mutation.operations or mutation.decision == SKIPPED):
+def _log_decision(answer: Answer, mutation: Mutation, seconds: float) -> None:
+    """Log a review when something was done, skipped or shadowed; never what the Pod contains."""
+    if not (mutation.operations or mutation.shadows or mutation.decision == SKIPPED):
         return
     log_event(
         "reviewed",
@@ -173,5 +176,6 @@ def _log_answer(answer: Answer, seconds: float) -> None:
         decision=mutation.decision,
         rules=mutation.rules,
         reasons=mutation.reasons,
+        shadows=mutation.shadows,
         duration_ms=round(seconds * 1000, 3),
     )

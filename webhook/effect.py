@@ -143,6 +143,8 @@ def _reserved(key: str) -> str | None:
         return "is what VCI writes back on running Pods; remove it"
     if prefix in ("workflows.argoproj.io", "vci-webhook"):
         return f"steers a program, as all keys under {prefix}/ do; remove it"
+    if key == "batch.kubernetes.io/job-completion-index":
+        return "tells a Job's Pods apart; with another the Job makes Pods without end; remove it"
     return None
 
 

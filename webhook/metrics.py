@@ -12,6 +12,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from webhook.mutate import Mutation
+
 PREFIX = "vci_webhook"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -24,6 +26,12 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # memory, CPU, open files, by their usual names
+        self._decisions = self._counter(
+            "reviews", "Pods that were decided about; none: no rule matched.", "decision"
+        )
+        self._matches = self._counter(
+            "rule_matches", "Pods that a rule matched; a shadow rule changes none.", "rule", "mode"
+        )
         self._profile = self._gauge("profile_info", "The profile that is active.", "version")
         self._rules = self._gauge("profile_rules", "Rules of the active profile.")
         self._problems = self._gauge(
@@ -56,6 +64,14 @@ class Metrics:
     def render(self) -> bytes:
         """Give everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def decided(self, mutation: Mutation) -> None:
+        """Count a decision, and the rules that matched."""
+        self._decisions.labels(mutation.decision or "none").inc()
+        for rule in mutation.rules:
+            self._matches.labels(rule, "active").inc()
+        for rule in mutation.shadows:
+            self._matches.labels(rule, "shadow").inc()
 
     def profile_active(self, version: str, rules: int) -> None:
         """Tell which profile acts."""

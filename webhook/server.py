@@ -142,7 +142,7 @@ class WebhookServer:
         self._source = source
         self._drain_seconds = drain_seconds
         self._stop_requested = asyncio.Event()
-        self._tls = Port(create_app(source), tls_socket, context)
+        self._tls = Port(create_app(source, metrics), tls_socket, context)
         management_app = create_management_app(self._why_not_ready, metrics)
         self._management = Port(management_app, management_socket, None)
 

@@ -35,6 +35,7 @@ def test_a_placed_pod_is_one_line(webhook: ServeProcess) -> None:
         "decision": "enforce",
         "rules": ["workflows"],
         "reasons": [],
+        "shadows": [],
     }
 
 
