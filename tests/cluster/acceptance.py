@@ -13,6 +13,7 @@ from tests.cluster.control_plane import Cluster
 from tests.cluster.embedded import Embedded, embedded_webhook
 from tests.cluster.record import RECORDED
 from tests.cluster.workloads import create_namespace
+from tests.model.vocabulary import BURST
 from webhook.profile import Profile
 
 DRY_RUN = "?dryRun=All"
@@ -112,6 +113,8 @@ def sets_labels_that_decide(profile: Profile) -> bool:
     """Tell whether a rule sets a label by which a second admission could match differently."""
     selectors = [rule.object_selector for rule in profile.rules]
     decisive = {each.key for selector in selectors for each in selector.requirements}
+    if profile.defaults.self_built:
+        decisive.add(BURST)  # on a Pod it says enforce, whatever the rules say
     return any(decisive & rule.effect.labels.keys() for rule in profile.rules)
 
 
