@@ -252,8 +252,8 @@ class TestConfiguration:
         profile = profile_of(batch, film, VCI, EVERYWHERE)
         assert told(profile, configuration=asked, namespaces=namespaces) == [
             (
-                'selectors[1]: never acts: MutatingWebhookConfiguration "vci-webhook" does not call '
-                'for "film"; have its namespaceSelector match'
+                'selectors[1]: never acts: MutatingWebhookConfiguration "vci-webhook" does not '
+                'call for "film"; have its namespaceSelector match'
             )
         ]
 
