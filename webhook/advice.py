@@ -28,6 +28,7 @@ def advise(
         _advise_selectors(rule, place)
         _advise_unstable_labels(place, setters)
         _advise_affinity(rule, place, defaults)
+        _advise_burst_label(rule, place, defaults)
     hidden, checked = find_hidden(rules)
     for one in hidden:
         places[one.rule.path].warning(_why_hidden(one))
@@ -110,6 +111,17 @@ def _object_selector_keys(place: Place) -> Iterator[tuple[str, Place]]:
         path = f"{selector.path}.matchExpressions[{index}]"
         at = Place(item, path, place.report).below("key")
         yield str(at.node.value), at
+
+
+def _advise_burst_label(rule: Rule, place: Place, defaults: Defaults) -> None:
+    """Report a label that demands, at a second admission, what the first one did not do."""
+    placement = rule.placement or defaults.placement
+    demands = defaults.self_built and rule.effect.labels.get(vci.BURST) == "enforce"
+    if demands and placement != "enforce":
+        place.below("effect").below("labels").below(vci.BURST).warning(
+            f"demands enforce when the same Pod is admitted again, where the placement is "
+            f"{quoted(placement)} now; use placement: enforce"
+        )
 
 
 def _advise_affinity(rule: Rule, place: Place, defaults: Defaults) -> None:

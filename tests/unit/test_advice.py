@@ -253,6 +253,20 @@ def test_a_rule_that_is_left_out_gives_no_advice() -> None:
     assert_one(problems, "error", "selectors[0].x", "unknown field")
 
 
+def test_a_label_that_demands_another_placement_next_time() -> None:
+    """On a self-built cluster the label decides a second admission, which the rule may not mean."""
+    label = {"effect": {"labels": {"vke.volcengine.com/burst-to-vci": "enforce"}}}
+    rules = [
+        {"name": "a", "objectSelector": {"matchLabels": {"a": "b"}}, "placement": "allow", **label},
+        {"name": "b", "matchAll": True, "placement": "enforce", **label},
+    ]
+    _, problems = read({"clusterType": "selfBuilt", "selectors": json.dumps(rules)})
+    path = "selectors[0].effect.labels.vke.volcengine.com/burst-to-vci"
+    assert_one(problems, "warning", path, "demands enforce", "use placement: enforce")
+    _, elsewhere = read({"selectors": json.dumps(rules)})
+    assert elsewhere == []
+
+
 def test_without_rules_there_is_no_advice() -> None:
     """Nothing is unwise about nothing."""
     profile, _ = read({})
