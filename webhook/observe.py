@@ -107,6 +107,7 @@ class Observer:
     """One reader of a cluster; ``notes`` say what it was not allowed to read."""
 
     connection: Connection
+    page_size: int = PAGE_SIZE
     notes: list[str] = field(default_factory=list)
 
     async def read_profile(self, namespace: str, name: str) -> KubeObject | None:
@@ -175,7 +176,7 @@ class Observer:
         decode = msgspec.json.Decoder(_List[kind]).decode  # type: ignore[valid-type]  # at run time
         token = ""
         while True:
-            wanted = [("limit", str(PAGE_SIZE)), *query]
+            wanted = [("limit", str(self.page_size)), *query]
             wanted += [("continue", token)] if token else []
             call = Call(path, READ_SECONDS, tuple(wanted), accept)
             async with self.connection.send(call) as response:

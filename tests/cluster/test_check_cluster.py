@@ -1,5 +1,6 @@
 """``vci-webhook check --cluster`` on a real API server, with objects of every kind it reads."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -15,6 +16,9 @@ from tests.cluster.control_plane import EXAMPLES, Cluster
 from tests.cluster.following import PROFILE, grant_rights, request_token, write_kubeconfig
 from tests.cluster.process import eventually
 from tests.cluster.workloads import bare_pod, create_namespace
+from webhook import kube
+from webhook.observe import Observer
+from webhook.profile import parse_profile
 
 GROUP, VERSION = "scheduling.vke.volcengine.com", "v1beta1"
 SUBNETS = "vke.volcengine.com/preferred-subnet-ids"
@@ -149,6 +153,26 @@ def test_a_file_is_judged_by_the_cluster_before_it_is_applied(
     rule = {"name": "checked", "placement": "enforce", "namespaces": 1, "pods": 3}
     assert judged["cluster"] == {"notes": [], "rules": [rule]}
     assert [problem["path"] for problem in judged["problems"]] == ["selectors[0].effect.subnetIds"]
+
+
+@pytest.mark.usefixtures("checked")
+def test_lists_are_read_to_their_end(cluster: Cluster) -> None:
+    """However many pages there are, every namespace and every running Pod counts."""
+    live, problems = parse_profile(profile()["data"], "1")
+    assert live is not None
+    assert not problems
+
+    async def observe() -> tuple[int, int]:
+        connection = kube.Connection(kube.Cluster(str(cluster.plane.kubeconfig)))
+        observer = Observer(connection, page_size=1)
+        surroundings = await observer.observe(frozenset(), "")
+        censuses = await observer.count_pods([live], surroundings)
+        await connection.close()
+        assert surroundings.namespaces is not None
+        assert censuses is not None
+        return len(surroundings.namespaces), sum(censuses[0].matched.values())
+
+    assert asyncio.run(observe()) == (len(cluster.admin.list("Namespace")), 3)
 
 
 @pytest.mark.usefixtures("checked")
