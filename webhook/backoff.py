@@ -22,6 +22,7 @@ class Pace:
 PACES = {
     # Asking in vain costs nobody anything, and who comes back should not be kept waiting.
     Cause.UNREACHABLE: Pace(0.1, 1.0),
+    Cause.SILENT: Pace(0.0, 0.0),  # it took long enough already
     Cause.UNAVAILABLE: Pace(0.8, 30.0),
     Cause.DENIED: Pace(0.8, 10.0),
     Cause.UNTRUSTED: Pace(0.8, 10.0),

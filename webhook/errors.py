@@ -36,6 +36,7 @@ class Cause(StrEnum):
     """Why the API server could not be asked, or its answer not be used."""
 
     UNREACHABLE = "unreachable"  # refused, reset, silent: nobody there, or nobody who answers
+    SILENT = "silent"  # a watch without a word, where nothing happens or nobody is left
     UNTRUSTED = "untrusted"  # its certificate is not one that our CA bundle vouches for
     DENIED = "denied"  # 401, 403: our credentials, or our rights
     UNAVAILABLE = "unavailable"  # 429, 5xx, anything else that is not a success

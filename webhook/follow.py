@@ -103,12 +103,15 @@ class Follower:
         started = time.monotonic()
         lines = Lines()
         self._heard()
-        async for piece in response.pieces():
-            self._heard()
-            for line in lines.feed(piece):
-                change = self._reflector.take_line(line)
-                if change is not None:
-                    self._apply(change)
+        try:
+            async for piece in response.pieces():
+                self._heard()
+                for line in lines.feed(piece):
+                    change = self._reflector.take_line(line)
+                    if change is not None:
+                        self._apply(change)
+        except TimeoutError:
+            raise ClusterError("nothing was heard", Cause.SILENT) from None
         if time.monotonic() - started < self._timing.short_seconds:
             raise ClusterError("the watch was closed as soon as opened", Cause.UNREACHABLE)
 
@@ -127,10 +130,13 @@ class Follower:
         if error.cause in _START_OVER:
             self._reflector.start_over()
         now = time.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
         pause = self._backoff.pause(error, now, random.random())  # noqa: S311 - no secret
         self._metrics.failed(self._name, error.cause)
+        if error.cause is Cause.SILENT:  # maybe nothing happens: whether anybody is there shows now
+            return
+        self._metrics.lost(self._name)
+        if self._failing_since is None:
+            self._failing_since = now
         if self._seldom.allows(error.cause):
             told = fields(
                 resource=self._name,

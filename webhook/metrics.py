@@ -95,9 +95,12 @@ class Metrics:
         self._contact.labels(resource).set(time.time())
 
     def failed(self, resource: str, cause: str) -> None:
-        """Count a failure; until the next answer nothing new is learnt."""
-        self._following.labels(resource).set(0)
+        """Count a failure."""
         self._failures.labels(resource, cause).inc()
+
+    def lost(self, resource: str) -> None:
+        """Tell that nothing new is learnt until the next answer."""
+        self._following.labels(resource).set(0)
 
     def namespaces_known(self, count: int) -> None:
         """Tell how many namespaces there are."""

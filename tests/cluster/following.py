@@ -62,6 +62,7 @@ class Following:
         """Ask for a Pod in a namespace, on a connection of this thread that stays open."""
         body = json.dumps(_review(namespace))
         headers = {"Content-Type": "application/json"}
+        was_open = self._is_connected()
         connection = self._connection()
         try:
             connection.request("POST", "/mutate?timeout=5s", body, headers)
@@ -69,7 +70,12 @@ class Following:
             return answer.status, json.loads(answer.read())
         except (OSError, http.client.HTTPException):
             self._local.connection = None
+            if was_open:  # closed because nobody had used it for two minutes
+                return self.review(namespace)
             raise
+
+    def _is_connected(self) -> bool:
+        return getattr(self._local, "connection", None) is not None
 
     def _connection(self) -> http.client.HTTPSConnection:
         kept: http.client.HTTPSConnection | None = getattr(self._local, "connection", None)
