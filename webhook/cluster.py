@@ -75,11 +75,11 @@ class Following:
 
     def _apply(self, change: Change) -> None:
         self._labels.apply(change)
-        if isinstance(change, Page):
-            if not change.last:
-                return
-            self._has("namespaces")
+        if isinstance(change, Page) and not change.last:
+            return
         self._publish()
+        if isinstance(change, Page):
+            self._has("namespaces")
 
     def _add(self, namespace: KubeObject) -> None:
         if self._labels.add(namespace, self._namespaces.version):

@@ -74,7 +74,8 @@ class Follower:
             except ClusterError as error:
                 await self._recover(error)
             except Exception as error:
-                logger.exception("following failed", extra=fields(resource=self._name))
+                if self._seldom.allows("traceback"):
+                    logger.exception("following failed", extra=fields(resource=self._name))
                 await self._recover(ClusterError(type(error).__name__, Cause.BUG))
 
     @property

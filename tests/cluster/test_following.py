@@ -285,12 +285,11 @@ def test_namespaces_that_come_and_go(cluster: Cluster, webhook: Following, label
     memory = webhook.resident_mb()
     begun = time.monotonic()
     with stream_of(lambda: webhook.marks(labelled)) as pods:
-        names = []
         for number in range(50 * seconds):
-            names.append(next(_names))
-            metadata = {"name": names[-1], "labels": LABEL}
+            name = next(_names)
+            metadata = {"name": name, "labels": LABEL}
             cluster.admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-            cluster.admin.delete("Namespace", names[-1])
+            cluster.admin.delete("Namespace", name)
             threading.Event().wait(max(0.0, begun + number / 50 - time.monotonic()))
     assert {tuple(pod.marks) for pod in pods} == {("first", "first")}
     eventually(
