@@ -9,8 +9,8 @@ from webhook.manifests import profile_from_manifest
 from webhook.state import Snapshot
 
 RULES = [
-    {"name": "dark", "matchAll": True, "mode": "shadow", "placement": "enforce"},
-    {"name": "light", "matchAll": True, "placement": "allow"},
+    {"name": "counted-dark", "matchAll": True, "mode": "shadow", "placement": "enforce"},
+    {"name": "counted-light", "matchAll": True, "placement": "allow"},
 ]
 
 
@@ -41,7 +41,7 @@ def test_decisions_and_matching_rules_are_counted(server_thread: ServerThread) -
 
     assert value("reviews_total", decision="allow") == before[0] + 1
     assert value("reviews_total", decision="skipped") == before[1] + 1
-    assert value("rule_matches_total", rule="dark", mode="shadow") == 2
-    assert value("rule_matches_total", rule="light", mode="active") == 2
+    assert value("rule_matches_total", rule="counted-dark", mode="shadow") == 2
+    assert value("rule_matches_total", rule="counted-light", mode="active") == 2
     shown = server_thread.probe("/metrics").body.decode()
-    assert 'vci_webhook_rule_matches_total{mode="shadow",rule="dark"} 2.0' in shown
+    assert 'vci_webhook_rule_matches_total{mode="shadow",rule="counted-dark"} 2.0' in shown
