@@ -39,7 +39,7 @@ demo-cluster: $(INSTALLED)  ## see it work on a real control plane: a workflow's
 
 .PHONY: test
 test: $(INSTALLED)  ## unit and contract tests, without a control plane (under a minute)
-	@$(BIN)/python -m pytest tests/unit tests/contract
+	@VCI_WEBHOOK_EXAMPLES=15 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract
 
 .PHONY: check
 check: $(INSTALLED)  ## the whole truth: format, lint, types, import contracts and every test; CI runs this
@@ -48,6 +48,10 @@ check: $(INSTALLED)  ## the whole truth: format, lint, types, import contracts a
 .PHONY: fix
 fix: $(INSTALLED)  ## format, and repair what the linter can repair by itself
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+.PHONY: soak
+soak: $(INSTALLED)  ## the long versions of the tests on a control plane: outages of minutes, thousands of namespaces
+	@VCI_WEBHOOK_SOAK=1 $(BIN)/python -m pytest tests/cluster/test_outage.py tests/cluster/test_following.py
 
 .PHONY: fuzz
 fuzz: $(INSTALLED)  ## fuzz the review, the profile and the manifests for SECONDS (600)
