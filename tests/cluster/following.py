@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,7 +213,12 @@ def write_kubeconfig(plane: ControlPlane, folder: Path, token: str) -> Path:
 
 @contextmanager
 def following(
-    plane: ControlPlane, admin: Client, *, token: str = "", wait: bool = True
+    plane: ControlPlane,
+    admin: Client,
+    *,
+    token: str = "",
+    wait: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Following]:
     """Run the webhook until the block ends; its rights must have been granted."""
     folder = Path(mkdtemp(prefix="following-", dir=plane.folder))
@@ -227,7 +232,7 @@ def following(
         *("--port", str(port), "--management-port", str(management_port)),
     ]
     log = folder / "log"
-    with running(command, log, stop_signal=SIGINT) as process:
+    with running(command, log, environment, SIGINT) as process:
         webhook = Following(process, log, port, management_port, folder)
         if wait:
             wait_until_ready(process, log, webhook.is_ready, seconds=20)
