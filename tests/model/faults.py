@@ -4,6 +4,8 @@ from typing import Any
 
 from tests.model import vocabulary as v
 
+_TERM = {"matchExpressions": [{"key": "disk", "operator": "Exists"}]}
+
 FAULTS: tuple[dict[str, Any], ...] = (
     {"placment": "enforce"},
     {"name": ""},
@@ -31,6 +33,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"effect": {"annotations": {"kubernetes.io/config.mirror": "m"}}},
     {"effect": {"annotations": {"seccomp.security.alpha.kubernetes.io/pod": "p"}}},
     {"effect": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "much"}}},
+    {"effect": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "+5"}}},
+    {"effect": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "2147483648"}}},
     {"effect": {"annotations": {"container.apparmor.security.beta.kubernetes.io/main": "p"}}},
     {"effect": {"annotations": {"example.com/note": 1}}},
     {"effect": {"labels": {"added": "x" * 64}}},
@@ -40,6 +44,10 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"effect": {"systemDiskGiB": 501}},
     {"effect": {"kubeProxy": "true"}},
     {"effect": {"subnetIds": "subnet-1"}},
+    {"effect": {"resourceTags": {"team": "a,b"}}},
+    {"effect": {"nodeSelector": {"type": "virtual-kubelet"}}},
+    {"effect": {"nodeAffinity": {v.REQUIRED: {"nodeSelectorTerms": [{}]}}}},
+    {"effect": {"nodeAffinity": {v.PREFERRED: [{"weight": 0, "preference": _TERM}]}}},
     {"effect": {"containers": []}},
     {"effect": {"tolerations": [{"operator": "Equal", "value": "x"}]}},
     {"effect": {"tolerations": [{"key": "k", "operator": "Exists", "value": "x"}]}},

@@ -20,7 +20,17 @@ def pods(draw: st.DrawFn) -> Json:
         "metadata": {draw(st.sampled_from(("name", "generateName"))): "pod-"},
         "spec": {"containers": [container]},
     }
-    for feature in draw(st.lists(st.sampled_from(_features), max_size=6)):
+    for feature in draw(st.lists(st.sampled_from(_features), max_size=8)):
+        feature(draw, pod)
+    return json.loads(json.dumps(pod))  # no two places share an object
+
+
+@st.composite
+def hindered_pods(draw: st.DrawFn) -> Json:
+    """Draw a Pod that has little but what VCI cannot run."""
+    pod: dict[str, Json] = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "main"}]}}
+    few = (features.set_dns_policy, features.leave_empty, *_obstacles)
+    for feature in draw(st.lists(st.sampled_from(few), min_size=1, max_size=3)):
         feature(draw, pod)
     return json.loads(json.dumps(pod))  # no two places share an object
 
@@ -34,17 +44,7 @@ def plain_pods(draw: st.DrawFn) -> Json:
     return json.loads(json.dumps(pod))  # no two places share an object
 
 
-_features = (
-    *5 * (features.leave_empty,),
-    *3 * (features.add_unknown_field, features.set_labels, features.set_annotations),
-    *3 * (features.set_tolerations,),
-    *6 * (features.set_required_terms,),
-    *2 * (features.set_preferences, features.set_dns_policy),
-    *2 * (features.ask_for_vci, features.bring_a_trace),
-    *4 * (features.select_nodes,),
-    features.select_virtual_nodes,
-    features.set_many_terms,
-    features.set_long_annotation,
+_obstacles = (
     *4 * (obstacles.mount_host_path,),
     *2 * (obstacles.run_privileged, obstacles.request_gpu),
     obstacles.mount_bidirectionally,
@@ -52,7 +52,20 @@ _features = (
     obstacles.use_host_port,
     obstacles.mount_image,
     obstacles.run_on_windows,
+)
+_features = (
+    *4 * (features.leave_empty,),
+    *3 * (features.add_unknown_field, features.set_labels, features.set_annotations),
+    *3 * (features.set_tolerations,),
+    *8 * (features.set_required_terms,),
+    *2 * (features.set_preferences, features.set_dns_policy),
+    *3 * (features.ask_for_vci, features.bring_a_trace),
+    *4 * (features.select_nodes,),
+    features.select_virtual_nodes,
+    features.set_many_terms,
+    features.set_long_annotation,
     obstacles.stay_untouched,
+    *_obstacles,
 )
 _plain_features = (
     features.set_tolerations,

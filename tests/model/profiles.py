@@ -92,9 +92,9 @@ _placements = st.sampled_from((*v.PLACEMENTS, *v.ALIASES, *4 * ("enforce",), "al
 
 @st.composite
 def rules(draw: st.DrawFn, name: str) -> Json:
-    """Draw a rule without fault; half of them match every Pod."""
+    """Draw a rule without fault; most of them match every Pod."""
     rule: dict[str, Json] = {"name": name}
-    if draw(st.booleans()):
+    if draw(st.integers(0, 2)):
         rule["matchAll"] = True
     else:
         rule["namespaceSelector"] = draw(maybe(selector(("env", "vci"), ("true", "a"))))
@@ -111,10 +111,23 @@ def rules(draw: st.DrawFn, name: str) -> Json:
     return {**rule, **draw(_rule_options)}
 
 
+# As often as not, the keys of the managed feature stand together and place without a rule's word.
+_MANAGED: tuple[dict[str, str], ...] = (
+    {},
+    {
+        "enforceSelectorToVci": "true",
+        "securityContextPrivilegedConfig": "ignore",
+        "volumesHostPathConfig": "ignore",
+        "dnsPolicyClusterFirstWithHostNetConfig": "clusterFirst",
+        "hostIpConfig": "podIp",
+    },
+)
+
+
 @st.composite
 def profiles(draw: st.DrawFn) -> dict[str, str]:
     """Draw the data of a ConfigMap; now and then one rule of it is refused."""
-    data: dict[str, str] = {**draw(_cluster_wide)}
+    data: dict[str, str] = {**draw(_cluster_wide), **draw(st.sampled_from(_MANAGED))}
     count = draw(st.integers(1, 4))
     items = [draw(rules(f"rule-{number}")) for number in range(count)]
     if draw(st.integers(0, 5)) == 0:
@@ -141,6 +154,15 @@ def soft_profiles(effect: st.SearchStrategy[Json]) -> st.SearchStrategy[dict[str
             )
         }
     )
+
+
+@st.composite
+def lifting_profiles(draw: st.DrawFn) -> dict[str, str]:
+    """Draw profiles of one rule that matches every Pod, mostly with all that can be lifted."""
+    rule = {"name": "rule", "matchAll": True, **draw(_rule_options), "mode": "active"}
+    rule["placement"] = draw(st.sampled_from(("enforce", "enforce", "enforce", *v.PLACEMENTS)))
+    keys = draw(st.sampled_from((*_MANAGED, _MANAGED[-1])))
+    return {**keys, "selectors": json.dumps([rule])}
 
 
 _label_selectors = st.one_of(
@@ -175,11 +197,10 @@ _cluster_wide = _some(
     {
         "preferredSubnetIds": ("subnet-1", " subnet-1 ,subnet-2", ""),
         "tlsEnable": ("true", "false", "yes"),
-        "enforceSelectorToVci": ("true", "true", "true", "false", "True"),
-        "securityContextPrivilegedConfig": ("ignore", "ignore", "ignore", "ignore", "refuse"),
-        "volumesHostPathConfig": ("ignore", "ignore", "ignore", "ignore", "refuse"),
-        "dnsPolicyClusterFirstWithHostNetConfig": ("clusterFirst", "clusterFirst", "ignore"),
-        "hostIpConfig": ("podIp",),
+        "enforceSelectorToVci": ("true", "false", "True"),
+        "securityContextPrivilegedConfig": ("ignore", "refuse"),
+        "volumesHostPathConfig": ("ignore", "refuse"),
+        "dnsPolicyClusterFirstWithHostNetConfig": ("clusterFirst", "ignore"),
         "securityGroupIds": ("sg-1, sg-2",),
         "preferredInstanceFamily": ("vci.u1", "vci.ini2 ,vci.u1"),
         "preferredInstanceTypes": ("vci.u1.2c-4gi",),

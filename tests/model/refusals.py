@@ -1,5 +1,6 @@
 """Which rules are left out: everything that would make the rule unusable or the Pod illegal."""
 
+import re
 from typing import Any
 
 from tests.model import vocabulary as v
@@ -98,7 +99,7 @@ def _is_expression(expression: Any) -> bool:
     if operator in ("Exists", "DoesNotExist"):
         return not values
     if operator in ("Gt", "Lt"):
-        return len(values) == 1
+        return len(values) == 1 and re.fullmatch("[0-9]{1,18}", values[0]) is not None
     return operator in ("In", "NotIn") and bool(values)
 
 
@@ -154,7 +155,8 @@ def _is_interpreted(key: str) -> bool:
 
 
 def _is_int32(text: str) -> bool:
-    return text.lstrip("-").isdecimal() and -(2**31) <= int(text) < 2**31
+    is_plain = re.fullmatch("0|-?[1-9][0-9]{0,9}", text) is not None
+    return is_plain and -(2**31) <= int(text) < 2**31
 
 
 def _is_toleration(toleration: Any) -> bool:
@@ -180,7 +182,10 @@ def _is_node_affinity(affinity: Any) -> bool:
         return False
     terms = (required or {}).get("nodeSelectorTerms") or []
     return all(_is_term(term) and not is_empty(term) for term in terms) and all(
-        isinstance(p.get("weight"), int) and 1 <= p["weight"] <= 100 and _is_term(p["preference"])
+        isinstance(p.get("weight"), int)
+        and 1 <= p["weight"] <= 100
+        and _is_term(p["preference"])
+        and not is_empty(p["preference"])
         for p in affinity.get(v.PREFERRED) or []
     )
 

@@ -21,8 +21,9 @@ from tests.model.answers import Data, Json, Labels, admit, admit_all
 from tests.model.compare import canonical, keeps_own_first
 from tests.model.faults import FAULTS
 from tests.model.model import decide
-from tests.model.pods import plain_pods, pods
+from tests.model.pods import hindered_pods, plain_pods, pods
 from tests.model.profiles import (
+    lifting_profiles,
     many_rules,
     profiles,
     required_effects,
@@ -46,11 +47,20 @@ ELSEWHERE = {"matchLabels": {"env": "elsewhere"}}
 # Big Pods are drawn on purpose, and some drawn profiles do not fit a property.
 _SUPPRESSED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 FRESH = settings(
-    max_examples=int(os.environ.get("VCI_WEBHOOK_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("VCI_WEBHOOK_EXAMPLES", "50")),
     deadline=None,
     suppress_health_check=_SUPPRESSED,
 )
-FIXED = settings(FRESH, max_examples=60, derandomize=True, database=None)
+FIXED = settings(FRESH, max_examples=50, derandomize=True, database=None)
+TERM_COUNTS = [
+    (0, 16, 16),
+    (0, 16, 17),
+    (0, 256, 1),
+    (1, 257, 1),
+    (64, 2, 2),
+    (65, 2, 2),
+    (256, 1, 1),
+]
 BOTH = pytest.mark.parametrize("examples", [FIXED, FRESH], ids=["fixed", "fresh"])
 
 
@@ -62,20 +72,50 @@ def check(examples: settings, holds: Callable[..., None], *parts: st.SearchStrat
 @BOTH
 def test_webhook_and_model_agree(examples: settings) -> None:
     """Pod, decision, rules, reasons and warnings are those of the independent model."""
-
-    def agrees(some: list[Json], namespace: str, labels: Labels, data: Data) -> None:
-        for pod, seen in zip(some, admit_all(some, namespace, labels, data), strict=True):
-            expected = decide(pod, namespace, labels, data, version_of(data))
-            assert canonical(seen.pod) == canonical(expected.pod)
-            assert keeps_own_first(pod, seen.pod)
-            assert (seen.decision, seen.rules) == (expected.decision, expected.rules)
-            assert seen.reasons == expected.reasons
-            assert bool(seen.warnings) == expected.warning
-            assert all(len(warning) <= 120 for warning in seen.warnings)
-
     many = settings(examples, max_examples=4 * examples.max_examples)
     some = st.lists(pods(), min_size=1, max_size=3)
     check(many, agrees, some, namespaces, namespace_labels, profiles())
+
+
+def agrees(some: list[Json], namespace: str, labels: Labels, data: Data) -> None:
+    """Compare the webhook's answers, given one after the other, with the model's."""
+    for pod, seen in zip(some, admit_all(some, namespace, labels, data), strict=True):
+        expected = decide(pod, namespace, labels, data, version_of(data))
+        assert canonical(seen.pod) == canonical(expected.pod)
+        assert keeps_own_first(pod, seen.pod)
+        assert (seen.decision, seen.rules) == (expected.decision, expected.rules)
+        assert seen.reasons == expected.reasons
+        assert bool(seen.warnings) == expected.warning
+        assert all(len(warning) <= 120 for warning in seen.warnings)
+
+
+@BOTH
+def test_webhook_and_model_agree_about_what_vci_cannot_run(examples: settings) -> None:
+    """What leaves a Pod alone, what is lifted and what stays is as in the independent model."""
+    some = st.lists(hindered_pods(), min_size=1, max_size=3)
+    check(examples, agrees, some, st.just("argo"), st.just({}), lifting_profiles())
+
+
+@pytest.mark.parametrize(("own", "first", "second"), TERM_COUNTS)
+def test_model_counts_the_same_terms(own: int, first: int, second: int) -> None:
+    """The limit counts the product of all terms: 256 are placed, more are not."""
+    spec: Json = {"containers": [{"name": "main"}]}
+    if own:
+        spec["affinity"] = {"nodeAffinity": {v.REQUIRED: terms_named("own", own)}}
+    rules = [
+        {"name": name, "matchAll": True, "effect": {"nodeAffinity": {v.REQUIRED: asked}}}
+        for name, asked in (("a", terms_named("a", first)), ("b", terms_named("b", second)))
+    ]
+    pod = {"metadata": {"name": "p"}, "spec": spec}
+    data = {"selectors": json.dumps(rules)}
+    agrees([pod], "argo", {}, data)
+    decision = "allow" if max(1, own) * first * second <= 256 else "skipped"
+    assert admit(pod, "argo", {}, data).decision == decision
+
+
+def terms_named(key: str, count: int) -> Json:
+    expressions = [{"key": key, "operator": "In", "values": [str(n)]} for n in range(count)]
+    return {"nodeSelectorTerms": [{"matchExpressions": [e]} for e in expressions]}
 
 
 @BOTH
