@@ -38,8 +38,8 @@ demo-cluster: $(INSTALLED)  ## see it work on a real control plane: a workflow's
 	@$(BIN)/python -m tests.cluster.demo
 
 .PHONY: test
-test: $(INSTALLED)  ## unit and contract tests, without a control plane (under a minute)
-	@VCI_WEBHOOK_EXAMPLES=15 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract
+test: $(INSTALLED)  ## unit and contract tests, without a control plane (about a minute)
+	@VCI_WEBHOOK_EXAMPLES=15 $(BIN)/python -m pytest --numprocesses 4 --dist worksteal tests/unit tests/contract
 
 .PHONY: check
 check: $(INSTALLED)  ## the whole truth: format, lint, types, import contracts and every test; CI runs this
