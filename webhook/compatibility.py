@@ -54,10 +54,8 @@ def _host_reasons(spec: PodSpec, operating_system: str | None) -> set[str]:
         reasons.add("hostPID")
     if spec.host_ipc:
         reasons.add("hostIPC")
-    selected = spec.node_selector.get(vci.OS_LABEL) if spec.node_selector else None
-    if (spec.os is not None and spec.os.name == "windows") or (
-        (selected or operating_system) == "windows"
-    ):
+    selected = (spec.node_selector or {}).get(vci.OS_LABEL, operating_system)
+    if selected == "windows" or (spec.os is not None and spec.os.name == "windows"):
         reasons.add("windows")
     return reasons
 

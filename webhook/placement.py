@@ -4,6 +4,7 @@ Pure functions of plain data; what they return is what to add. Semantics: Kubern
 (``component-helpers/scheduling/corev1/nodeaffinity``, ``core/v1 Toleration.ToleratesTaint``).
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,6 +18,9 @@ from webhook.pod import Toleration
 TERMS_LIMIT = 256
 # A Pod of more than 1.5 MiB is refused by etcd, and there is more in a Pod than its terms.
 TERMS_LIMIT_BYTES = 512 * 1024
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,63}")  # of a label's length; Python alone also reads 1_0
+_INT64 = range(-(2**63), 2**63)
 
 Requirement: TypeAlias = tuple[str, str, frozenset[str]]
 
@@ -215,9 +219,10 @@ def _allows(expression: Requirement, value: str) -> bool:
 
 def _compares(operator: str, value: str, values: frozenset[str]) -> bool:
     """Compare as the scheduler does: both sides are integers, or the node does not match."""
-    try:
-        node, (bound,) = int(value), map(int, values)
-    except ValueError:
+    if len(values) != 1 or not all(map(_INTEGER.fullmatch, (value, *values))):
+        return False
+    node, (bound,) = int(value), map(int, values)
+    if node not in _INT64 or bound not in _INT64:
         return False
     return node > bound if operator == "Gt" else node < bound
 

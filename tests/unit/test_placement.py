@@ -307,6 +307,14 @@ def test_numbers_are_compared_as_numbers(operator: str, value: str, *, excluded:
     assert excludes([term], ("gen", "5")) is excluded
 
 
+@pytest.mark.parametrize("value", ["1_0", "ten", "1.5", "", "9223372036854775808"])
+def test_what_is_no_integer_is_not_compared(value: str) -> None:
+    """The scheduler reads plain digits, so a node with another value does not match."""
+    term = read_term(_term({"key": "gen", "operator": "Gt", "values": ["5"]}))
+
+    assert excludes([term], ("gen", value))
+
+
 def test_one_open_term_is_enough() -> None:
     """Terms are alternatives; no term at all excludes nothing."""
     closed = read_term(_term({"key": "type", "operator": "DoesNotExist"}))
