@@ -59,7 +59,7 @@ def _term(place: Place) -> Mapping[str, Any]:
     }
     found = {name: requirements for name, requirements in found.items() if requirements}
     if not found and place.report.errors() == before:
-        place.error("an empty term matches no node at all; add an expression or remove the term")
+        place.error("an empty term matches no node and prefers none; fill it or remove it")
     return found
 
 

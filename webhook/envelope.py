@@ -10,6 +10,7 @@ from webhook.errors import ReviewError
 from webhook.operations import encode
 
 VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
+WARNING_LIMIT = 120  # characters; longer ones may be cut or dropped by the API server
 # What a decoder raises over a body that is not what it should be.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

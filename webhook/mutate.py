@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from webhook import vci
 from webhook.compatibility import incompatibilities
+from webhook.envelope import WARNING_LIMIT
 from webhook.operations import Entry, changes, entry, escape, remove, set_entries
 from webhook.patch import avoids_hosts, merged_terms, pod_operations
 from webhook.placement import MergedTerms, excludes
@@ -17,7 +18,6 @@ from webhook.plan import ANNOTATIONS, Plan, audit_annotations, plan_for, trace
 from webhook.pod import Pod
 from webhook.profile import Profile
 
-WARNING_LIMIT = 120  # characters; longer ones may be cut or dropped by the API server
 _AVOIDS_HOSTS = "vci-webhook: this Pod avoids host names; with one virtual node it stays Pending"
 _REMOVE_SKIPPED = remove(f"{ANNOTATIONS}/{escape(vci.SKIPPED)}")
 

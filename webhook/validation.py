@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from webhook.envelope import (
     UNREADABLE,
+    WARNING_LIMIT,
     Kind,
     begin_answer,
     check_review,
@@ -28,7 +29,6 @@ FORCE = "vci-webhook/force"  # annotation of the ConfigMap; "true" lets errors t
 LISTED_LIMIT = 100
 LINE_LIMIT = 500
 WARNINGS_LIMIT = 10
-WARNING_LIMIT = 120  # characters; longer ones may be cut or dropped by the API server
 
 _OPERATIONS = ("CREATE", "UPDATE")
 _INVALID = 422

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.contract.api_server import ScriptedApiServer, scripted_api_server
+from tests.contract.followed import Followed, followed
 from tests.contract.serving import (
     Files,
     ServeProcess,
@@ -89,3 +91,17 @@ def server_thread(tls_dir: Path) -> Iterator[ServerThread]:
     """One server whose profile and namespaces a test replaces."""
     with serve_thread(tls_dir) as server:
         yield server
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ScriptedApiServer]:
+    """An API server with a profile and two namespaces."""
+    with scripted_api_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def pair(api: ScriptedApiServer, tls_dir: Path) -> Iterator[Followed]:
+    """A server that follows it, and has caught up."""
+    with followed(api, tls_dir) as both:
+        yield both

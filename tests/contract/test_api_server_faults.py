@@ -5,7 +5,7 @@ import logging
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from tests.contract.api_server import (
     poll,
     profile,
     refuse,
-    scripted_api_server,
     status,
     stream,
 )
@@ -38,20 +37,6 @@ TOO_LARGE = {
 }
 HANG_UP = Answer(without_head=True, then="cut")
 SILENCE = Answer(without_head=True, then="silent")
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[ScriptedApiServer]:
-    """An API server with a profile and two namespaces."""
-    with scripted_api_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def pair(api: ScriptedApiServer, tls_dir: Path) -> Iterator[Followed]:
-    """A server that follows it, and has caught up."""
-    with followed(api, tls_dir) as both:
-        yield both
 
 
 def caught_up(pair: Followed) -> None:

@@ -2,10 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.contract.api_server import (
     TOKEN,
@@ -18,24 +15,9 @@ from tests.contract.api_server import (
     poll,
     profile,
     refuse,
-    scripted_api_server,
     stream,
 )
 from tests.contract.followed import Followed, followed
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[ScriptedApiServer]:
-    """An API server with a profile and two namespaces."""
-    with scripted_api_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def pair(api: ScriptedApiServer, tls_dir: Path) -> Iterator[Followed]:
-    """A server that follows it, and has caught up."""
-    with followed(api, tls_dir) as both:
-        yield both
 
 
 def test_reviews_are_decided_by_what_the_cluster_says(pair: Followed) -> None:

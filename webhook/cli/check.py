@@ -13,14 +13,13 @@ import click
 
 from webhook.cli.excerpt import excerpt
 from webhook.cli.judgement import CLEAN, InCluster, Judgement
-from webhook.cli.options import NAMESPACE, OBJECT_NAME, Kind, option
+from webhook.cli.options import OBJECT_NAME, Kind, option, profile_options
 from webhook.document import LINE_BREAK
 from webhook.errors import ProfileError, SettingsError
 from webhook.files import read_argument
 from webhook.log import one_line
 from webhook.manifests import read_manifest
 from webhook.problems import Problem
-from webhook.settings import Settings
 
 _OUTPUTS = ("text", "json")
 _COLOURS = {"error": "red", "warning": "yellow"}
@@ -58,18 +57,7 @@ _OUTPUT = Kind("|".join(_OUTPUTS), _read_output, f"an output; give one of {', '.
 )
 @option("--output", type=_OUTPUT, default="text", help="text for a person, json for a machine.")
 @option("--strict", is_flag=True, help="Fail on warnings too.")
-@option(
-    "--profile-name",
-    type=OBJECT_NAME,
-    default=Settings.profile_name,
-    help="Name of the profile's ConfigMap.",
-)
-@option(
-    "--profile-namespace",
-    type=NAMESPACE,
-    default=Settings.profile_namespace,
-    help="Namespace of the profile's ConfigMap.",
-)
+@profile_options
 def check(files: Sequence[str], output: str, *, cluster: bool, strict: bool, **flags: Any) -> int:
     """Say everything that is wrong or unwise in the manifest of a profile.
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from webhook.log import LOG_FORMATS
-from webhook.settings import both, variable
+from webhook.settings import Settings, both, variable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -88,6 +88,23 @@ def option(flag_name: str, **attributes: Any) -> Callable[[_Command], _Command]:
     return click.option(
         flag_name, envvar=variable(field), show_envvar=True, show_default=True, **attributes
     )
+
+
+def profile_options(command: _Command) -> _Command:
+    """Declare the flags that say which ConfigMap is the profile."""
+    named = option(
+        "--profile-name",
+        type=OBJECT_NAME,
+        default=Settings.profile_name,
+        help="Name of the profile's ConfigMap.",
+    )
+    placed = option(
+        "--profile-namespace",
+        type=NAMESPACE,
+        default=Settings.profile_namespace,
+        help="Namespace of the profile's ConfigMap.",
+    )
+    return named(placed(command))
 
 
 def explain(error: click.ClickException) -> str:

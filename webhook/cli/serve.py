@@ -9,15 +9,7 @@ from typing import Any
 
 import click
 
-from webhook.cli.options import (
-    HOST,
-    LOG_FORMAT,
-    NAMESPACE,
-    OBJECT_NAME,
-    PORT,
-    SECONDS,
-    option,
-)
+from webhook.cli.options import HOST, LOG_FORMAT, NAMESPACE, PORT, SECONDS, option, profile_options
 from webhook.errors import SettingsError
 from webhook.files import read_file
 from webhook.log import configure_logging, fields
@@ -59,18 +51,7 @@ logger = logging.getLogger("webhook")
     default=Settings.management_port,
     help="Port for /healthz and /readyz, plain HTTP.",
 )
-@option(
-    "--profile-name",
-    type=OBJECT_NAME,
-    default=Settings.profile_name,
-    help="Name of the profile's ConfigMap.",
-)
-@option(
-    "--profile-namespace",
-    type=NAMESPACE,
-    default=Settings.profile_namespace,
-    help="Namespace of the profile's ConfigMap.",
-)
+@profile_options
 @option(
     "--own-namespace",
     type=NAMESPACE,
