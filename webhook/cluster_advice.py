@@ -107,13 +107,13 @@ def rule_uses(
 ) -> tuple[RuleUse, ...]:
     """Count what each rule meets, in the order of evaluation."""
     namespaces = surroundings.namespaces
-    known = namespaces is not None
+    pods = census.matched if census is not None and namespaces is not None else None
     return tuple(
         RuleUse(
             rule.name,
             "shadow" if rule.shadow else _placement(rule, profile),
             len(_matched_by(rule, namespaces)) if namespaces is not None else None,
-            census.matched[rule.path] if census is not None and known else None,
+            pods[rule.path] if pods is not None else None,
         )
         for rule in profile.rules
     )
