@@ -11,6 +11,8 @@ import pytest
 
 from tests.cluster import binaries, isolation
 from tests.cluster.control_plane import Cluster, control_plane
+from tests.cluster.node.agent import Agent
+from tests.cluster.node.running import running_node
 from tests.cluster.workloads import create_namespace
 
 LOGS = pytest.StashKey[Path]()
@@ -81,3 +83,20 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     create_namespace(cluster.admin, name)
     yield name
     cluster.admin.delete("Namespace", name)
+
+
+@pytest.fixture(scope="session")
+def session_node(session_cluster: Cluster) -> Iterator[Agent]:
+    """Run a node whose Pods are real processes, which takes namespaces."""
+    if not isolation.is_inside():
+        pytest.skip("this kernel lets nobody make namespaces without root, and Pods need them")
+    with running_node(session_cluster.plane, session_cluster.admin, sync_seconds=2.0) as agent:
+        yield agent
+
+
+@pytest.fixture
+def node(session_node: Agent) -> Iterator[Agent]:
+    """Lend the node to a test, which must leave it without a failure."""
+    yield session_node
+    failures, session_node.failures[:] = list(session_node.failures), []
+    assert not failures

@@ -15,11 +15,13 @@ import yaml
 
 from tests.cluster import binaries, pki
 from tests.cluster.client import ApiError, Client, Object, read_manifests
+from tests.cluster.isolation import is_inside
 from tests.cluster.kubelet import Kubelet
 from tests.cluster.nodes import create_nodes
 from tests.cluster.process import free_port, running, wait_until_ready
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+API_SERVER_ADDRESS = "10.0.0.1"  # of the Service "kubernetes": the first of the Services' range
 ARGO_NAMESPACE = "argo"
 ARGO_USER = f"system:serviceaccount:{ARGO_NAMESPACE}:argo"
 ARGO_GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{ARGO_NAMESPACE}")
@@ -148,11 +150,12 @@ def start_api_server(
     """Start etcd and API server, and wait for the two; unless told, audit the creation of Pods."""
     clients, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     plane.start(stack, "etcd", *_etcd_flags(plane, clients, peers))
-    serving = plane.authority.issue_serving("kube-apiserver")
+    serving = plane.authority.issue_serving("kube-apiserver", addresses=(API_SERVER_ADDRESS,))
     private, public = pki.write_signing_pair(plane.folder)
-    flags = {
+    flags: dict[str, object] = {
         "etcd-servers": clients,
-        "bind-address": "127.0.0.1",
+        # where nobody outside can connect, Pods can, whose networks are their own
+        "bind-address": "0.0.0.0" if is_inside() else "127.0.0.1",  # noqa: S104 - see above
         "advertise-address": "127.0.0.1",
         "endpoint-reconciler-type": "none",
         "secure-port": plane.port,
@@ -161,6 +164,8 @@ def start_api_server(
         "client-ca-file": plane.authority.certificate,
         "authorization-mode": "RBAC",
         "allow-privileged": "true",
+        # a webhook's Service is resolved to its ready endpoints here: there is no kube-proxy
+        "enable-aggregator-routing": "true",
         "service-cluster-ip-range": "10.0.0.0/24",
         "service-account-issuer": "https://kubernetes.default.svc",
         "service-account-key-file": public,

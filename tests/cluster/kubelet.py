@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster.client import ApiError, Client, Object, Watch
+from tests.cluster.nodes import RUNNING_NODE
 
 ARGO = "workflows.argoproj.io"
-BOUND = "spec.nodeName!="
+# a Pod of that node is run for real, by tests.cluster.node
+BOUND = f"spec.nodeName!=,spec.nodeName!={RUNNING_NODE}"
 
 
 @dataclass(frozen=True, slots=True)

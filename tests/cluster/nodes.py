@@ -1,4 +1,8 @@
-"""The two nodes of the control plane: an ordinary one, and a virtual one as VCI makes it."""
+"""The nodes of the control plane: an ordinary one, and a virtual one as VCI makes it.
+
+A third one, whose Pods are real processes, comes with ``running_node``; only Pods that ask for it
+are bound to it.
+"""
 
 from tests.cluster.client import Client, Object
 
@@ -10,6 +14,9 @@ VIRTUAL_NODE_TAINT = {
     "value": "vci",
     "effect": "NoSchedule",
 }
+
+RUNNING_NODE = "node2-cn-beijing-a"
+RUNNING = "vci-webhook.test/runs-processes"  # its label, and the key of its taint
 
 
 def create_nodes(admin: Client) -> None:

@@ -35,9 +35,12 @@ class Authority:
         self.certificate = folder / f"{name}-ca.crt"
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def issue_serving(self, name: str, dns: tuple[str, ...] = ("localhost",)) -> Pair:
-        """Issue a certificate for 127.0.0.1 and the given names."""
-        names = [x509.IPAddress(LOOPBACK), *(x509.DNSName(entry) for entry in dns)]
+    def issue_serving(
+        self, name: str, dns: tuple[str, ...] = ("localhost",), addresses: tuple[str, ...] = ()
+    ) -> Pair:
+        """Issue a certificate for 127.0.0.1, and the given names and addresses."""
+        ips = [LOOPBACK, *map(ipaddress.IPv4Address, addresses)]
+        names = [*map(x509.IPAddress, ips), *map(x509.DNSName, dns)]
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
         extension = x509.SubjectAlternativeName(names)
         return self._issue(name, subject, ExtendedKeyUsageOID.SERVER_AUTH, extension)
