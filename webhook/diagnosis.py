@@ -1,0 +1,169 @@
+"""Whether everything that it takes to be called agrees, and what to do about what does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from webhook.cluster_advice import Configuration as Calls
+from webhook.cluster_advice import Surroundings, advise_in_cluster, eligible
+from webhook.diagnosis_calls import judge_configurations
+from webhook.diagnosis_pairs import Case, judge_certificates
+from webhook.findings import Row, counted, unread
+from webhook.observed import Configuration, Endpoint, Labels, Mode, Observed, Secret, Unread
+from webhook.problems import Severity
+from webhook.profile import Profile
+from webhook.remedies import CERTIFICATE_NAME, INJECT, Remedies, Remedy, check_flags
+from webhook.vci import SYSTEM_NAMESPACES
+from webhook.wording import listed
+
+SKEW_SECONDS = 60  # certificates are backdated by more; tokens and logs suffer from there on
+PROBLEM_SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The table, and who issues the certificates."""
+
+    mode: Mode
+    rows: tuple[Row, ...]
+
+
+def diagnose(observed: Observed, mode: Mode | None = None) -> Diagnosis:
+    """Judge what was seen; ``mode`` is who issues the certificates, when a person says so."""
+    found, why = (mode, "as told") if mode else detect_mode(observed)
+    annotations = observed.tls.annotations if isinstance(observed.tls, Secret) else {}
+    remedies = Remedies(observed.names, found, annotations.get(CERTIFICATE_NAME, ""))
+    entries = [entry for each in observed.configurations() for entry in each.entries]
+    hosts = tuple(dict.fromkeys(entry.host for entry in entries)) or (observed.names.host,)
+    case = Case(observed, remedies, hosts)
+    rows = [
+        *_judge_api_server(case),
+        Row("note", "certificates", f"{found}: {why}"),
+        *_judge_service(case),
+        *judge_configurations(case),
+        *(
+            [unread("namespaces", observed.namespaces)]
+            if isinstance(observed.namespaces, Unread)
+            else []
+        ),
+        *judge_certificates(case),
+        *_judge_profile(case),
+    ]
+    if isinstance(observed.api_server, Unread):  # one row says it for all that is to be read there
+        rows = [row for row in rows if not _repeats(row, observed.api_server)]
+    return Diagnosis(found, tuple(rows))
+
+
+def detect_mode(observed: Observed) -> tuple[Mode, str]:
+    """Tell who issues the certificates from what exists, and how that was told."""
+    names = observed.names
+    for configuration in observed.configurations():
+        for key in configuration.annotations:
+            if key.startswith(INJECT):
+                return "certManager", f"{configuration} has the annotation {key}"
+    if isinstance(observed.tls, Secret) and CERTIFICATE_NAME in observed.tls.annotations:
+        return "certManager", f"Secret {names.tls_secret} has the annotation {CERTIFICATE_NAME}"
+    if isinstance(observed.ca, Secret):
+        return "self", f"the certs program issues them, as there is Secret {names.ca_secret}"
+    if isinstance(observed.ca, Unread):
+        return "self", "not known, so the default; say --certificates if it is not so"
+    return "provided", (
+        f"there is no Secret {names.ca_secret} and no cert-manager; if the certs program or "
+        "cert-manager should issue them, say --certificates"
+    )
+
+
+def _judge_api_server(case: Case) -> Iterator[Row]:
+    seen, ahead = case.observed.api_server, case.observed.ahead_seconds
+    if isinstance(seen, Unread):
+        remedy = Remedy(
+            "check address, credentials and network, as kubectl does", "kubectl version"
+        )
+        yield Row("error", "API server", seen.why, remedy)
+    elif ahead is not None and abs(ahead) > SKEW_SECONDS:
+        clock = f"{abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'}"
+        finding = f"the clock here is {clock} its clock, by which this table judges certificates"
+        yield Row("warning", "API server", finding, Remedy("set the clock that is wrong, with NTP"))
+    else:
+        clock = "" if ahead is None else ", and its clock agrees with the one here"
+        yield Row("ok", "API server", f"answers{f', {seen}' if seen else ''}{clock}")
+
+
+def _judge_service(case: Case) -> Iterator[Row]:
+    observed, names = case.observed, case.observed.names
+    what = f"Service {names.namespace}/{names.service}"
+    entries = [entry for each in observed.configurations() for entry in each.entries]
+    if entries and all(entry.service is None for entry in entries):
+        yield Row("note", what, "not called: the configurations have a URL instead")
+    elif isinstance(observed.service, Unread):
+        yield unread(what, observed.service)
+    elif observed.service is None:
+        yield Row("error", what, "does not exist", case.remedies.install())
+    elif missing := sorted({e.port for e in entries if e.service} - {*observed.service.ports}):
+        ports = listed(map(str, observed.service.ports))
+        finding = f"has no port {missing[0]}, which the API server calls, but {ports}"
+        yield Row("error", what, finding, case.remedies.install())
+    elif isinstance(observed.endpoints, Unread):
+        yield unread(what, observed.endpoints)
+    else:
+        yield _judge_endpoints(case, observed.endpoints, observed.service.selector)
+
+
+def _judge_endpoints(case: Case, endpoints: Sequence[Endpoint], selector: Labels) -> Row:
+    names = case.observed.names
+    what = f"Service {names.namespace}/{names.service}"
+    ready = [each for each in endpoints if each.ready]
+    if ready:
+        finding = f"{counted(len(ready), 'ready endpoint')}: {listed(map(str, ready))}"
+        return Row("ok", what, finding)
+    labels = ",".join(f"{key}={value}" for key, value in selector.items())
+    command = f"kubectl describe pods --namespace {names.namespace} --selector {labels}"
+    remedy = (
+        Remedy("see why its Pods are not ready", command) if labels else case.remedies.install()
+    )
+    finding = f"has no ready endpoint among {len(endpoints)}, so nobody answers the API server"
+    return Row("error", what, finding, remedy)
+
+
+def _judge_profile(case: Case) -> Iterator[Row]:
+    names, seen = case.observed.names, case.observed.profile
+    what = f"profile {names.profile_namespace}/{names.profile_name}"
+    check = Remedy("see each with its place", f"vci-webhook check --cluster{check_flags(names)}")
+    if isinstance(seen, Unread):
+        yield unread(what, seen)
+    elif seen is None:
+        remedy = Remedy("apply one; docs/profile.md says what is in it")
+        yield Row("warning", what, "does not exist, so no Pod is placed", remedy)
+    else:
+        rules = counted(len(seen.profile.rules), "rule") if seen.profile else "no usable rules"
+        problems = Counter(problem.severity for problem in seen.problems)
+        for severity in PROBLEM_SEVERITIES:
+            if count := problems[severity]:
+                yield Row(severity, what, f"{rules}, {counted(count, severity)}", check)
+        if not seen.problems:
+            yield Row("ok", what, rules)
+        if seen.profile is not None:
+            yield from _judge_rules(case, seen.profile)
+
+
+def _judge_rules(case: Case, profile: Profile) -> Iterator[Row]:
+    """Say which rules can never act, or meet nobody."""
+    observed = case.observed
+    if isinstance(observed.namespaces, Unread):
+        return
+    calls = None
+    if isinstance(observed.mutating, Configuration):
+        selectors = tuple(entry.selector for entry in observed.mutating.entries)
+        calls = Calls(observed.mutating.name, selectors)
+    excluded = SYSTEM_NAMESPACES | {observed.names.namespace}
+    surroundings = Surroundings(eligible(observed.namespaces, excluded), configuration=calls)
+    for problem in advise_in_cluster(profile, surroundings, None):
+        finding, _, text = problem.message.partition("; ")
+        yield Row("warning", f"rule {problem.path}", finding, Remedy(text))
+
+
+def _repeats(row: Row, seen: Unread) -> bool:
+    return row.severity == "unknown" and row.finding == seen.why
