@@ -29,10 +29,10 @@ OUR_PATH = "/mutate"
 NOTE_LIMIT = 300
 
 _PODS = "/api/v1/pods"
-_NAMESPACES = "/api/v1/namespaces"
+NAMESPACES = "/api/v1/namespaces"
 _POLICIES = "/apis/scheduling.vke.volcengine.com/v1beta1/resourcepolicies"
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-_METADATA_LIST = METADATA_ONLY.format("PartialObjectMetadataList")
+METADATA_LIST = METADATA_ONLY.format("PartialObjectMetadataList")
 _NOTHING = PodSpec()
 _RUNNING = ("fieldSelector", "status.phase=Running")
 
@@ -54,7 +54,9 @@ class _Metadata(Struct, gc=False):
     labels: dict[str, str] | None = None
 
 
-class _Named(Struct, gc=False):
+class Named(Struct, gc=False):
+    """An object of which only name, namespace and labels count."""
+
     metadata: _Metadata
 
 
@@ -86,7 +88,9 @@ class _Requirement(Struct, gc=False):
     values: list[str] | None = None
 
 
-class _LabelSelector(Struct, rename="camel", gc=False):
+class LabelSelector(Struct, rename="camel", gc=False):
+    """A LabelSelector as it is written."""
+
     match_labels: dict[str, str] | None = None
     match_expressions: list[_Requirement] | None = None
 
@@ -94,7 +98,7 @@ class _LabelSelector(Struct, rename="camel", gc=False):
 class _Webhook(Struct, rename="camel", gc=False):
     name: str
     client_config: _ClientConfig
-    namespace_selector: _LabelSelector | None = None
+    namespace_selector: LabelSelector | None = None
 
 
 class _Configuration(Struct, gc=False):
@@ -112,7 +116,7 @@ class Observer:
 
     async def read_profile(self, namespace: str, name: str) -> KubeObject | None:
         """Read the profile's ConfigMap; None when there is none."""
-        call = Call(f"{_NAMESPACES}/{namespace}/configmaps/{name}", READ_SECONDS)
+        call = Call(f"{NAMESPACES}/{namespace}/configmaps/{name}", READ_SECONDS)
         try:
             async with self.connection.send(call) as response:
                 return read_object(await response.body())
@@ -123,7 +127,7 @@ class Observer:
 
     async def observe(self, excluded: frozenset[str], configuration: str) -> Surroundings:
         """Read all but the Pods; ``configuration`` may be empty, then ours is looked for."""
-        namespaces = await self._read(_NAMESPACES, _Named, "what each rule matches", _METADATA_LIST)
+        namespaces = await self._read(NAMESPACES, Named, "what each rule matches", METADATA_LIST)
         policies = await self._read(_POLICIES, _Policy, "which ResourcePolicies enforce disturbs")
         configurations = await self._read(
             _CONFIGURATIONS, _Configuration, "whether the webhook is called for what rules match"
@@ -142,7 +146,7 @@ class Observer:
         """Count the running Pods for each profile; None when they may not be listed."""
         censuses = [Census(profile, surroundings.namespaces or {}) for profile in profiles]
         try:
-            async for page in self._pages(_PODS, _PodMetadata, _METADATA_LIST, _RUNNING):
+            async for page in self.pages(_PODS, _PodMetadata, METADATA_LIST, _RUNNING):
                 for found in page:
                     pod = Pod(found.metadata, _NOTHING)
                     for census in censuses:
@@ -157,7 +161,7 @@ class Observer:
     ) -> list[Item] | None:
         """Read a whole list; None when there is no such resource, or we may not read it."""
         try:
-            return [item async for page in self._pages(path, kind, accept) for item in page]
+            return [item async for page in self.pages(path, kind, accept) for item in page]
         except ClusterError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -170,9 +174,14 @@ class Observer:
             raise error
         self.notes.append(f"not judged: {what}: {error}"[:NOTE_LIMIT])
 
-    async def _pages(
+    async def pages(
         self, path: str, kind: type[Item], accept: str, *query: tuple[str, str]
     ) -> AsyncIterator[list[Item]]:
+        """Read a list page by page, to its end.
+
+        Raises:
+            ClusterError: it cannot be read.
+        """
         decode = msgspec.json.Decoder(_List[kind]).decode  # type: ignore[valid-type]  # at run time
         token = ""
         while True:
@@ -211,7 +220,9 @@ def _find_ours(found: Sequence[_Configuration], wanted: str) -> Configuration | 
             and (name == wanted or (not wanted and OUR_NAME in f"{name} {entry.name}"))
         ]
         if entries:
-            return Configuration(name, tuple(_selector(e.namespace_selector) for e in entries))
+            return Configuration(
+                name, tuple(compile_selector(e.namespace_selector) for e in entries)
+            )
     return None
 
 
@@ -220,8 +231,9 @@ def _calls_us(client: _ClientConfig) -> bool:
     return (path or "").partition("?")[0].endswith(OUR_PATH)
 
 
-def _selector(written: _LabelSelector | None) -> Selector:
-    written = written or _LabelSelector()
+def compile_selector(written: LabelSelector | None) -> Selector:
+    """Make of a LabelSelector what can be evaluated; None matches everything."""
+    written = written or LabelSelector()
     pairs = (written.match_labels or {}).items()
     found = [Requirement(key, "In", frozenset({value})) for key, value in pairs]
     found += [
