@@ -102,7 +102,7 @@ def _judge_service(case: Case) -> Iterator[Row]:
         yield unread(what, observed.service)
     elif observed.service is None:
         yield Row("error", what, "does not exist", case.remedies.install())
-    elif missing := sorted({e.port for e in entries if e.service} - {*observed.service.ports}):
+    elif missing := sorted({e.port for e in entries if e.service} - observed.service.ports.keys()):
         ports = listed(map(str, observed.service.ports))
         finding = f"has no port {missing[0]}, which the API server calls, but {ports}"
         yield Row("error", what, finding, case.remedies.install())

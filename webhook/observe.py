@@ -17,7 +17,7 @@ from webhook.cluster_advice import (
 )
 from webhook.errors import Cause, ClusterError
 from webhook.kube import JSON, Call, Connection
-from webhook.labels import Requirement, Selector
+from webhook.objects import LabelSelector, compile_selector
 from webhook.pod import ObjectMeta, Pod, PodSpec
 from webhook.profile import Profile
 from webhook.watch import METADATA_ONLY, KubeObject, read_object
@@ -80,19 +80,6 @@ class _Service(Struct, gc=False):
 class _ClientConfig(Struct, gc=False):
     url: str | None = None
     service: _Service | None = None
-
-
-class _Requirement(Struct, gc=False):
-    key: str
-    operator: str
-    values: list[str] | None = None
-
-
-class LabelSelector(Struct, rename="camel", gc=False):
-    """A LabelSelector as it is written."""
-
-    match_labels: dict[str, str] | None = None
-    match_expressions: list[_Requirement] | None = None
 
 
 class _Webhook(Struct, rename="camel", gc=False):
@@ -229,15 +216,3 @@ def _find_ours(found: Sequence[_Configuration], wanted: str) -> Configuration | 
 def _calls_us(client: _ClientConfig) -> bool:
     path = client.service.path if client.service is not None else client.url
     return (path or "").partition("?")[0].endswith(OUR_PATH)
-
-
-def compile_selector(written: LabelSelector | None) -> Selector:
-    """Make of a LabelSelector what can be evaluated; None matches everything."""
-    written = written or LabelSelector()
-    pairs = (written.match_labels or {}).items()
-    found = [Requirement(key, "In", frozenset({value})) for key, value in pairs]
-    found += [
-        Requirement(each.key, each.operator, frozenset(each.values or ()))
-        for each in written.match_expressions or ()
-    ]
-    return Selector(tuple(found))

@@ -118,9 +118,9 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Our Service: its ports, and the labels of the Pods behind it."""
+    """Our Service: its ports with their names, and the labels of the Pods behind it."""
 
-    ports: tuple[int, ...]
+    ports: Mapping[int, str]
     selector: Labels = field(default_factory=dict)
 
 

@@ -1,0 +1,175 @@
+"""Objects of Kubernetes as they are written, as far as we look; bytes in, plain data out."""
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from webhook.errors import Cause, ClusterError
+from webhook.labels import Requirement, Selector
+from webhook.observed import Configuration, Endpoint, Entry, Kind, Secret, Service
+
+T = TypeVar("T")
+
+
+class _Requirement(Struct, gc=False):
+    key: str
+    operator: str
+    values: list[str] | None = None
+
+
+class LabelSelector(Struct, rename="camel", gc=False):
+    """A LabelSelector as it is written."""
+
+    match_labels: dict[str, str] | None = None
+    match_expressions: list[_Requirement] | None = None
+
+
+def compile_selector(written: LabelSelector | None) -> Selector:
+    """Make of a LabelSelector what can be evaluated; None matches everything."""
+    written = written or LabelSelector()
+    pairs = (written.match_labels or {}).items()
+    found = [Requirement(key, "In", frozenset({value})) for key, value in pairs]
+    found += [
+        Requirement(each.key, each.operator, frozenset(each.values or ()))
+        for each in written.match_expressions or ()
+    ]
+    return Selector(tuple(found))
+
+
+class _Metadata(Struct, gc=False):
+    annotations: dict[str, str] | None = None
+
+
+class _Secret(Struct, gc=False):
+    metadata: _Metadata
+    data: dict[str, bytes] | None = None
+
+
+class _ServicePort(Struct, gc=False):
+    port: int
+    name: str = ""
+
+
+class _ServiceSpec(Struct, gc=False):
+    ports: list[_ServicePort] | None = None
+    selector: dict[str, str] | None = None
+
+
+class _Service(Struct, gc=False):
+    spec: _ServiceSpec
+
+
+class _Conditions(Struct, gc=False):
+    ready: bool | None = None
+
+
+class _Endpoint(Struct, gc=False):
+    addresses: list[str]
+    conditions: _Conditions = msgspec.field(default_factory=_Conditions)
+
+
+class _Port(Struct, gc=False):
+    port: int | None = None
+    name: str | None = None
+
+
+class _Slice(Struct, gc=False):
+    endpoints: list[_Endpoint] | None = None
+    ports: list[_Port] | None = None
+
+
+class _Reference(Struct, gc=False):
+    namespace: str
+    name: str
+    path: str = ""
+    port: int = 443
+
+
+class _ClientConfig(Struct, rename="camel", gc=False):
+    url: str = ""
+    ca_bundle: bytes = b""
+    service: _Reference | None = None
+
+
+class _Webhook(Struct, rename="camel", gc=False):
+    name: str
+    client_config: _ClientConfig
+    failure_policy: str = "Fail"
+    namespace_selector: LabelSelector | None = None
+
+
+class _Configuration(Struct, gc=False):
+    metadata: _Metadata
+    webhooks: list[_Webhook] | None = None
+
+
+class _Slices(Struct, gc=False):
+    items: list[_Slice] | None = None
+
+
+class _Version(Struct, rename="camel", gc=False):
+    git_version: str = ""
+
+
+def read_version(body: bytes) -> str:
+    """Read which Kubernetes it is."""
+    return _decode(_Version, body).git_version
+
+
+def read_secret(body: bytes) -> Secret:
+    """Read a Secret."""
+    secret = _decode(_Secret, body)
+    return Secret(secret.data or {}, secret.metadata.annotations or {})
+
+
+def read_service(body: bytes) -> Service:
+    """Read a Service."""
+    spec = _decode(_Service, body).spec
+    ports = {each.port: each.name for each in spec.ports or ()}
+    return Service(ports, spec.selector or {})
+
+
+def read_endpoints(body: bytes, port_name: str) -> tuple[Endpoint, ...]:
+    """Read a list of EndpointSlices: the endpoints of one port of their Service."""
+    found = {}
+    for part in _decode(_Slices, body).items or ():
+        numbers = [each.port for each in part.ports or () if (each.name or "") == port_name]
+        for endpoint in part.endpoints or ():
+            ready = endpoint.conditions.ready is not False  # unknown counts as ready
+            for number in filter(None, numbers):
+                for address in endpoint.addresses[:1]:  # the same Pod, says Kubernetes
+                    found[address, number] = Endpoint(address, number, ready)
+    return tuple(found[key] for key in sorted(found))
+
+
+def read_configuration(body: bytes, kind: Kind, name: str) -> Configuration:
+    """Read a webhook configuration."""
+    configuration = _decode(_Configuration, body)
+    entries = tuple(map(_entry, configuration.webhooks or ()))
+    return Configuration(kind, name, entries, configuration.metadata.annotations or {})
+
+
+def _entry(webhook: _Webhook) -> Entry:
+    client, selector = webhook.client_config, webhook.namespace_selector
+    service = client.service
+    return Entry(
+        webhook.name,
+        client.ca_bundle,
+        (service.namespace, service.name) if service else None,
+        service.port if service else 0,
+        service.path if service else "",
+        client.url,
+        webhook.failure_policy,
+        compile_selector(selector),
+        (selector.match_labels or {}) if selector else {},
+    )
+
+
+def _decode(kind: type[T], body: bytes) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ClusterError(
+            "what came is not the object that was asked for", Cause.GARBLED
+        ) from None
