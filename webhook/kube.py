@@ -145,6 +145,11 @@ class Response:
 
     _answer: aiohttp.ClientResponse
 
+    @property
+    def date(self) -> str:
+        """When it was sent, by the clock of who sent it; empty when not told."""
+        return self._answer.headers.get("Date", "")
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, and let others have their turn between two pieces."""
         while piece := await self._answer.content.read(PIECE_BYTES):
