@@ -55,6 +55,11 @@ class Cluster:
         self._environment = environment
         self._service_account = service_account
 
+    @property
+    def from_pod(self) -> bool:
+        """Tell whether it is known from the Pod that we are, not from a kubeconfig."""
+        return self._kubeconfig is None
+
     async def check(self) -> str:
         """Give the API server's address; SettingsError when it cannot be told."""
         if self._kubeconfig is None and not self._environment.get("KUBERNETES_SERVICE_HOST"):

@@ -54,6 +54,18 @@ class Metrics:
         self._reads = self._counter(
             "namespace_reads", "Namespaces read for a review before the watch had them.", "result"
         )
+        self._certificate = self._gauge(
+            "tls_certificate_expiry_timestamp_seconds", "End of the certificate that is served."
+        )
+        self._certificate_rejected = self._gauge(
+            "tls_certificate_rejected", "1 while there is another one, which cannot be served."
+        )
+        self._reloads = self._counter(
+            "tls_reloads", "Certificates read: served since, or rejected.", "result"
+        )
+        self._reloaded = self._gauge(
+            "tls_last_reload_success_timestamp_seconds", "When the one that is served was read."
+        )
 
     def _gauge(self, name: str, told: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}_{name}", told, labels, registry=self.registry)
@@ -109,3 +121,19 @@ class Metrics:
     def namespace_read(self, result: str) -> None:
         """Count a live read."""
         self._reads.labels(result).inc()
+
+    def certificate_loaded(self, expiry: float) -> None:
+        """Tell until when the certificate is valid that is served from now on."""
+        self._certificate.set(expiry)
+        self._certificate_rejected.set(0)
+        self._reloads.labels("success").inc()
+        self._reloaded.set(time.time())
+
+    def certificate_rejected(self) -> None:
+        """Tell that there is a certificate which cannot be served."""
+        self._certificate_rejected.set(1)
+        self._reloads.labels("failure").inc()
+
+    def certificate_kept(self) -> None:
+        """Tell that there is none but the one that is served."""
+        self._certificate_rejected.set(0)

@@ -29,6 +29,7 @@ from webhook.metrics import Metrics
 from webhook.protocol import ConnectionProtocol
 from webhook.settings import both
 from webhook.state import Source
+from webhook.tls_reload import ServingCertificate
 
 # An idle connection of the API server lives for 90 s; the side that closes first must not be ours.
 KEEP_ALIVE_SECONDS = 120
@@ -132,7 +133,7 @@ class WebhookServer:
     def __init__(
         self,
         source: Source,
-        context: ssl.SSLContext,
+        certificate: ServingCertificate,
         sockets: tuple[socket.socket, socket.socket],
         drain_seconds: float,
         metrics: Metrics,
@@ -140,21 +141,25 @@ class WebhookServer:
         tls_socket, management_socket = sockets
         self.draining = False
         self._source = source
+        self._certificate = certificate
         self._drain_seconds = drain_seconds
         self._stop_requested = asyncio.Event()
-        self._tls = Port(create_app(source, metrics), tls_socket, context)
+        self._tls = Port(create_app(source, metrics), tls_socket, certificate.context)
         management_app = create_management_app(self._why_not_ready, metrics)
         self._management = Port(management_app, management_socket, None)
 
     def _why_not_ready(self) -> str:
         if self.draining:
             return "draining"
+        if self._certificate.why_unusable:
+            return self._certificate.why_unusable
         return f"not read yet: {self._source.missing}" if self._source.missing else ""
 
     async def run(self) -> None:
         """Serve both ports until stopped."""
         async with asyncio.TaskGroup() as tasks:  # one port that fails ends the process
             source = tasks.create_task(self._source.run())
+            certificate = tasks.create_task(self._certificate.run())
             tls = tasks.create_task(self._tls.run_until_stopped())
             management = tasks.create_task(self._management.run_until_stopped())
             logger.info("listening for reviews", extra=fields(url=self._tls.url + MUTATE_PATH))
@@ -164,6 +169,7 @@ class WebhookServer:
             await _finish(self._tls, tls)
             await _finish(self._management, management)
             source.cancel()
+            certificate.cancel()
         logger.info("stopped")
 
     def stop(self, *, drain: bool = True) -> None:

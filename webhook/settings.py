@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENT_PREFIX = "VCI_WEBHOOK_"
+SERVICE_NAME = "vci-webhook"  # of the Service by which API servers reach a webhook in a Pod
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Settings:
     profile_name: str = "vci-profile"
     profile_namespace: str = "kube-system"
     own_namespace: str = "vci-webhook"
+    service_name: str | None = None  # in a Pod, SERVICE_NAME
     drain_seconds: float = 15  # endpoints are removed within seconds; API servers then re-dial
     log_format: str | None = None
 

@@ -1,7 +1,7 @@
-"""The serving certificate: a directory's pair in, a verified and complete SSLContext out.
+"""TLS of the port for reviews: contexts that serve one certificate each, and never change again.
 
-A context is never changed once it serves: loading a pair that does not match into a live one leaves
-it without a usable key. Whoever wants another certificate builds another context and swaps that.
+A pair that does not match, loaded into a context that serves, leaves it without a usable key. So
+whoever wants another certificate builds another context, completely, and swaps that.
 """
 
 import ssl
@@ -10,111 +10,76 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from webhook.errors import SettingsError
-from webhook.files import read_file
+from webhook.settings import both
+from webhook.tls_pair import CERTIFICATE_FILE, KEY_FILE, KeyPair, check_pair, read_pair
 
-CERTIFICATE_FILE = "tls.crt"  # the names of a Secret of type kubernetes.io/tls
-KEY_FILE = "tls.key"
+# For clients of TLS 1.2; each agrees on a key of its own and authenticates what it encrypts. Those
+# of TLS 1.3 all do.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!PSK"
+# API servers resume no session, so a ticket is work for nobody; one is enough for those who do.
+TICKETS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class KeyPair:
-    """A certificate chain and its key, as they stood in the files at one moment."""
+class TlsFiles:
+    """Where the certificate is, and the name that it must cover; without one any name will do."""
 
-    certificate: bytes
-    key: bytes
+    directory: Path
+    name: str = ""
 
+    @property
+    def where(self) -> str:
+        """Name the directory in an error."""
+        return f"{both('tls_dir')}: {self.directory}"
 
-def load_serving_context(directory: Path, where: str, now: datetime) -> ssl.SSLContext:
-    """Build a context from the pair in the directory; SettingsError when it cannot serve."""
-    pair = _read_pair(directory, where)
-    check_pair(pair, f"{where}: {directory}", now)
-    context = _new_context()
-    try:
-        context.load_cert_chain(directory / CERTIFICATE_FILE, directory / KEY_FILE)
-    except (ssl.SSLError, OSError) as error:
-        raise SettingsError(
-            f"{where}: {directory}: the pair cannot be loaded ({error}); issue a new one"
-        ) from error
-    if _read_pair(directory, where) != pair:  # what was checked must be what was loaded
-        raise SettingsError(f"{where}: {directory}: the pair changed while it was read; try again")
-    return context
+    def read(self) -> KeyPair:
+        """Read what stands in the files now."""
+        return read_pair(self.directory, both("tls_dir"))
 
 
-def check_pair(pair: KeyPair, where: str, now: datetime) -> None:
-    """Raise SettingsError unless key and certificate belong together and are valid now."""
-    leaf = _parse_certificate(pair.certificate, f"{where}/{CERTIFICATE_FILE}")
-    public_key = _parse_public_key(pair.key, f"{where}/{KEY_FILE}")
-    if _public_bytes(leaf.public_key()) != public_key:
-        raise SettingsError(
-            f"{where}: {KEY_FILE} is not the key of {CERTIFICATE_FILE}; give the two of one pair"
-        )
-    _check_validity(leaf, f"{where}/{CERTIFICATE_FILE}", now)
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A certificate that can be served, and the context that does."""
+
+    pair: KeyPair
+    leaf: x509.Certificate
+    context: ssl.SSLContext
+
+    @property
+    def expiry(self) -> str:
+        """Write the last second in which the certificate is valid."""
+        return f"{self.leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _new_context() -> ssl.SSLContext:
+def new_context() -> ssl.SSLContext:
     """Give a context as the API server needs it: TLS 1.2 or later, and HTTP/1.1 only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION
+    # Every cipher is good, so the client chooses: it knows which one its machine is fast at.
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = TICKETS
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-def _read_pair(directory: Path, where: str) -> KeyPair:
-    """Read both files, from a directory that exists."""
-    if not directory.is_dir():
-        raise SettingsError(
-            f"{where}: {directory}: not a directory; name the one that holds {CERTIFICATE_FILE} "
-            f"and {KEY_FILE}"
-        )
-    return KeyPair(
-        read_file(directory / CERTIFICATE_FILE, where), read_file(directory / KEY_FILE, where)
-    )
-
-
-def _parse_certificate(content: bytes, where: str) -> x509.Certificate:
-    """Give the first certificate, which is the one that is served; the rest is its chain."""
+def load_serving(files: TlsFiles, pair: KeyPair, now: datetime) -> Serving:
+    """Make a new context of the pair that stands in the files; SettingsError when it cannot be."""
+    leaf = check_pair(pair, files.where, now, files.name)
+    context = new_context()
     try:
-        return x509.load_pem_x509_certificates(content)[0]
-    except ValueError as error:
+        context.load_cert_chain(files.directory / CERTIFICATE_FILE, files.directory / KEY_FILE)
+    except (ssl.SSLError, OSError) as error:
         raise SettingsError(
-            f"{where}: not a PEM certificate; the file begins with -----BEGIN CERTIFICATE-----"
+            f"{files.where}: the pair cannot be loaded ({error}); issue a new one"
         ) from error
+    return Serving(pair, leaf, context)
 
 
-def _parse_public_key(content: bytes, where: str) -> bytes:
-    """Give the public half of the private key."""
-    try:
-        key = load_pem_private_key(content, password=None)
-    except TypeError as error:
-        raise SettingsError(f"{where}: the key is encrypted; give it without a password") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise SettingsError(
-            f"{where}: not a PEM private key; the file begins with -----BEGIN PRIVATE KEY-----"
-        ) from error
-    return _public_bytes(key.public_key())
-
-
-def _public_bytes(key: PublicKeyTypes) -> bytes:
-    """Encode a public key so that equal keys are equal bytes."""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _check_validity(leaf: x509.Certificate, where: str, now: datetime) -> None:
-    """Raise SettingsError when the certificate is not valid yet or no longer."""
-    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    if now < begin:
-        raise SettingsError(
-            f"{where}: not valid before {begin:%Y-%m-%d %H:%M:%S} UTC; check this machine's clock"
-        )
-    if now > end:
-        raise SettingsError(f"{where}: expired at {end:%Y-%m-%d %H:%M:%S} UTC; issue a new one")
+def load_serving_context(directory: Path, _where: str, now: datetime) -> ssl.SSLContext:
+    """Build a context from the pair in the directory, for good; SettingsError when it is none."""
+    files = TlsFiles(directory)
+    return load_serving(files, files.read(), now).context

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from webhook.follow import Timing
 from webhook.kube import Cluster
 from webhook.metrics import Metrics
 from webhook.state import Snapshot, State
-from webhook.tls import load_serving_context
 
 QUICK = Timing(silence_seconds=1.0, list_seconds=2.0, short_seconds=0.2)
 PROFILE = ("kube-system", "vci-profile")
@@ -84,9 +82,8 @@ def followed(
     """Run a server that follows; ``synced`` waits until it is ready and watches."""
     metrics = Metrics()
     source = Following(cluster_of(api), State(Snapshot()), PROFILE, metrics, timing)
-    context = load_serving_context(tls_dir, "tests", datetime.now(UTC))
     server = ServerThread(source, tls_dir / "ca.crt", metrics)
-    with server.running(context):
+    with server.running(tls_dir):
         pair = Followed(api, server)
         if synced:
             poll(pair.ready, "readiness")

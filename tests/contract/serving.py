@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,8 @@ from tests.contract.client import Connection, Response, trusting
 from webhook.metrics import Metrics
 from webhook.server import WebhookServer, bind
 from webhook.state import Fixed, Snapshot, Source, State
-from webhook.tls import load_serving_context
+from webhook.tls import TlsFiles
+from webhook.tls_reload import POLL_SECONDS, ServingCertificate
 
 DEADLINE_SECONDS = 20.0
 
@@ -43,11 +42,12 @@ class Files:
     profile: Path
     namespaces: Path
     tls_dir: Path
+    ca_file: Path | None = None  # when it is not in there
 
     @property
     def ca(self) -> Path:
         """The CA that a client trusts."""
-        return self.tls_dir / "ca.crt"
+        return self.ca_file or self.tls_dir / "ca.crt"
 
     def flags(self) -> list[str]:
         """Name the files as ``serve`` wants them."""
@@ -187,12 +187,17 @@ class ServerThread:
             return connection.request("GET", path)
 
     @contextmanager
-    def running(self, context: ssl.SSLContext) -> Iterator["ServerThread"]:
+    def running(
+        self, tls_dir: Path, poll_seconds: float = POLL_SECONDS
+    ) -> Iterator["ServerThread"]:
         """Serve until the block ends."""
+        files = TlsFiles(tls_dir, "localhost")
+        certificate = ServingCertificate(files, self.metrics, poll_seconds=poll_seconds)
+        certificate.load()
         with bind("127.0.0.1", 0, "port") as tls, bind("127.0.0.1", 0, "port") as management:
             self.url = f"https://127.0.0.1:{tls.getsockname()[1]}/mutate"
             self.probe_url = f"http://127.0.0.1:{management.getsockname()[1]}"
-            server = WebhookServer(self.source, context, (tls, management), 0, self.metrics)
+            server = WebhookServer(self.source, certificate, (tls, management), 0, self.metrics)
             thread = threading.Thread(target=self._run, args=(server,), name="webhook")
             thread.start()
             try:
@@ -208,9 +213,10 @@ class ServerThread:
 
 
 @contextmanager
-def serve_thread(tls_dir: Path) -> Iterator[ServerThread]:
+def serve_thread(
+    tls_dir: Path, ca: Path | None = None, poll_seconds: float = POLL_SECONDS
+) -> Iterator[ServerThread]:
     """Run the server in a thread, on a snapshot that the test replaces."""
-    context = load_serving_context(tls_dir, "tests", datetime.now(UTC))
-    server = ServerThread(Fixed(State(Snapshot())), tls_dir / "ca.crt")
-    with server.running(context):
+    server = ServerThread(Fixed(State(Snapshot())), ca or tls_dir / "ca.crt")
+    with server.running(tls_dir, poll_seconds):
         yield server

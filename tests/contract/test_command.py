@@ -328,7 +328,7 @@ def test_the_server_listens_on_ipv6_too(files: Files, tmp_path: Path) -> None:
 
 
 def test_the_start_tells_what_acts_and_what_does_not(files: Files, tmp_path: Path) -> None:
-    """Profile, version and number of rules, each problem, the namespaces, both addresses."""
+    """Profile, version, number of rules, each problem, namespaces, certificate, both addresses."""
     data = {
         "tlsEnabel": "true",
         "selectors": json.dumps([{"name": "good", "matchAll": True}, {"name": "bad"}]),
@@ -342,6 +342,7 @@ def test_the_start_tells_what_acts_and_what_does_not(files: Files, tmp_path: Pat
         ("error", "profile"),
         ("warning", "profile"),
         ("info", "namespaces"),
+        ("info", "certificate"),
         ("info", "listening"),
         ("info", "listening"),
     ]

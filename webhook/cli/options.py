@@ -72,6 +72,11 @@ HOST = Kind("host", _reader_of(r"[^\s/]+", 253), "an address; give one of this m
 NAMESPACE = Kind(
     "namespace", _reader_of(_LABEL, 63), "the name of a namespace; give one as kubectl shows it"
 )
+SERVICE = Kind(
+    "name",
+    _reader_of(f"(?:{_LABEL})?", 63),
+    "the name of a Service; give one as kubectl shows it, or an empty one for none",
+)
 OBJECT_NAME = Kind(
     "name", _reader_of(rf"{_LABEL}(?:\.{_LABEL})*", 253), "the name of an object; see kubectl get"
 )

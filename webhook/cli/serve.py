@@ -3,13 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from webhook.cli.options import HOST, LOG_FORMAT, NAMESPACE, PORT, SECONDS, option, profile_options
+from webhook.cli.options import (
+    HOST,
+    LOG_FORMAT,
+    NAMESPACE,
+    PORT,
+    SECONDS,
+    SERVICE,
+    option,
+    profile_options,
+)
 from webhook.errors import SettingsError
 from webhook.files import read_file
 from webhook.log import configure_logging, fields
@@ -18,12 +27,20 @@ from webhook.metrics import Metrics
 from webhook.problems import Problem
 from webhook.profile import Profile
 from webhook.server import WebhookServer, bind, run_process
-from webhook.settings import Settings, both, flag
+from webhook.settings import SERVICE_NAME, Settings, both, flag
 from webhook.state import Fixed, Snapshot, Source, State
-from webhook.tls import load_serving_context
+from webhook.tls import TlsFiles
+from webhook.tls_reload import ServingCertificate
 from webhook.vci import SYSTEM_NAMESPACES
 
-_OpenSource = Callable[[Metrics], Source]
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where the state comes from, and whether that is the cluster that we are a Pod of."""
+
+    open_source: Callable[[Metrics], Source]
+    in_pod: bool = False
+
 
 _FILE = click.Path(path_type=Path)
 _FILES = {
@@ -59,6 +76,12 @@ logger = logging.getLogger("webhook")
     help="The webhook's own namespace, whose Pods are never touched.",
 )
 @option(
+    "--service-name",
+    type=SERVICE,
+    help="Service that the certificate must be for; in a Pod "
+    f'"{SERVICE_NAME}" unless told, else any will do.',
+)
+@option(
     "--drain-seconds",
     type=SECONDS,
     default=Settings.drain_seconds,
@@ -74,19 +97,35 @@ def serve(**flags: Any) -> None:
     """Answer AdmissionReviews at POST /mutate by the profile and the namespaces of a cluster."""
     settings = _read_settings(flags)
     if settings.profile is None or settings.namespaces is None:
-        open_source = _use_cluster(settings)
+        origin = _use_cluster(settings)
     else:
-        open_source = _use_files(settings, settings.profile, settings.namespaces)
-    context = load_serving_context(settings.tls_dir, both("tls_dir"), datetime.now(UTC))
+        origin = _use_files(settings, settings.profile, settings.namespaces)
+    metrics = Metrics()
+    certificate = _load_certificate(settings, metrics, in_pod=origin.in_pod)
     with (
         bind(settings.host, settings.port, "port") as tls_socket,
         bind(settings.host, settings.management_port, "management_port") as management_socket,
     ):
         configure_logging(settings.log_format)  # all is usable: from here on there is a log
-        metrics = Metrics()
-        source = open_source(metrics)
+        source = origin.open_source(metrics)
+        certificate.tell()
         sockets = tls_socket, management_socket
-        run_process(WebhookServer(source, context, sockets, settings.drain_seconds, metrics))
+        run_process(WebhookServer(source, certificate, sockets, settings.drain_seconds, metrics))
+
+
+def _load_certificate(settings: Settings, metrics: Metrics, *, in_pod: bool) -> ServingCertificate:
+    """Read the certificate; in a Pod it need not be there yet, as long as its volume is."""
+    name = settings.service_name
+    if name is None:
+        name = SERVICE_NAME if in_pod else ""
+    host = f"{name}.{settings.own_namespace}.svc" if name else ""
+    certificate = ServingCertificate(TlsFiles(settings.tls_dir, host), metrics)
+    try:
+        certificate.load()
+    except SettingsError:  # to be told in the log, and by the probe, until there is one
+        if not (in_pod and settings.tls_dir.is_dir()):
+            raise
+    return certificate
 
 
 def _read_settings(flags: dict[str, Any]) -> Settings:
@@ -120,7 +159,7 @@ def _check_source(flags: dict[str, Any]) -> None:
         )
 
 
-def _use_cluster(settings: Settings) -> _OpenSource:
+def _use_cluster(settings: Settings) -> _Origin:
     """Find the cluster's API server; it need not be there yet."""
     from webhook.cluster import Following  # noqa: PLC0415 - costs 20 MB and a while, with files too
     from webhook.kube import Cluster  # noqa: PLC0415 - the same
@@ -133,10 +172,10 @@ def _use_cluster(settings: Settings) -> _OpenSource:
         logger.info("following", extra=fields(cluster=address, profile="/".join(name)))
         return Following(cluster, _state(settings), name, metrics)
 
-    return follow
+    return _Origin(follow, cluster.from_pod)
 
 
-def _use_files(settings: Settings, profile_file: Path, namespaces_file: Path) -> _OpenSource:
+def _use_files(settings: Settings, profile_file: Path, namespaces_file: Path) -> _Origin:
     """Read the files, once and for all."""
     profile, problems = profile_from_manifest(
         read_file(profile_file, both("profile")),
@@ -155,7 +194,7 @@ def _use_files(settings: Settings, profile_file: Path, namespaces_file: Path) ->
         metrics.namespaces_known(len(namespaces))
         return Fixed(_state(settings, profile=profile, namespaces=namespaces))
 
-    return read
+    return _Origin(read)
 
 
 def _state(settings: Settings, **known: Any) -> State:
