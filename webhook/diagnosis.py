@@ -124,7 +124,9 @@ def _judge_endpoints(case: Case, endpoints: Sequence[Endpoint], selector: Labels
     remedy = (
         Remedy("see why its Pods are not ready", command) if labels else case.remedies.install()
     )
-    finding = f"has no ready endpoint among {len(endpoints)}, so nobody answers the API server"
+    finding = (
+        f"has no ready endpoint ({len(endpoints)} not ready), so nobody answers the API server"
+    )
     return Row("error", what, finding, remedy)
 
 

@@ -98,11 +98,9 @@ class Remedies:
         return Remedy("install it again, as it was installed first")
 
     def _ensure(self) -> Remedy:
-        names = self.names
-        log = f"kubectl logs deployment/{names.service}-certs --namespace {names.namespace}"
         return Remedy(
-            f"the certs program repairs this in half a minute where it runs ({log}); by hand",
-            f"python -m certs ensure{_flags(names, _ENSURE_FLAGS)}",
+            "the certs program repairs it in half a minute where it runs; by hand",
+            f"python -m certs ensure{_flags(self.names, _ENSURE_FLAGS)}",
         )
 
     def _inject(self, configuration: Configuration) -> Remedy:

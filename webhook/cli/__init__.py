@@ -7,6 +7,7 @@ import click
 
 from webhook import __version__
 from webhook.cli.check import check
+from webhook.cli.doctor import doctor
 from webhook.cli.options import explain
 from webhook.cli.serve import serve
 from webhook.errors import ProfileError, SettingsError
@@ -26,6 +27,7 @@ def command() -> None:
 
 
 command.add_command(check)
+command.add_command(doctor)
 command.add_command(serve)
 
 

@@ -13,13 +13,14 @@ import click
 
 from webhook.cli.excerpt import excerpt
 from webhook.cli.judgement import CLEAN, InCluster, Judgement
-from webhook.cli.options import OBJECT_NAME, Kind, option, profile_options
+from webhook.cli.options import NAMESPACE, OBJECT_NAME, Kind, option, profile_options
 from webhook.document import LINE_BREAK
 from webhook.errors import ProfileError, SettingsError
 from webhook.files import read_argument
 from webhook.log import one_line
 from webhook.manifests import read_manifest
 from webhook.problems import Problem
+from webhook.settings import Settings
 
 _OUTPUTS = ("text", "json")
 _COLOURS = {"error": "red", "warning": "yellow"}
@@ -55,6 +56,12 @@ _OUTPUT = Kind("|".join(_OUTPUTS), _read_output, f"an output; give one of {', '.
     type=OBJECT_NAME,
     help="The MutatingWebhookConfiguration that calls the webhook; else the one that looks so.",
 )
+@option(
+    "--own-namespace",
+    type=NAMESPACE,
+    default=Settings.own_namespace,
+    help="The webhook's own namespace, whose Pods no rule meets.",
+)
 @option("--output", type=_OUTPUT, default="text", help="text for a person, json for a machine.")
 @option("--strict", is_flag=True, help="Fail on warnings too.")
 @profile_options
@@ -88,8 +95,8 @@ def _judge_all(files: Sequence[str], flags: dict[str, Any], *, cluster: bool) ->
         return judgements
     from webhook.cli.in_cluster import judge_in_cluster  # noqa: PLC0415 - 20 MB, for this only
 
-    configuration = flags["webhook_configuration"] or ""
-    return judge_in_cluster(judgements, profile_object, flags["kubeconfig"], configuration)
+    names = flags["webhook_configuration"] or "", flags["own_namespace"]
+    return judge_in_cluster(judgements, profile_object, flags["kubeconfig"], names)
 
 
 def _judge(file: str, namespace: str, name: str) -> Judgement:

@@ -12,7 +12,7 @@ from webhook.errors import ClusterError, SettingsError
 from webhook.kube import Cluster, Connection
 from webhook.observe import Observer
 from webhook.profile import parse_profile
-from webhook.settings import Settings, both
+from webhook.settings import both
 from webhook.vci import SYSTEM_NAMESPACES
 
 
@@ -20,14 +20,17 @@ def judge_in_cluster(
     judgements: Sequence[Judgement],
     profile_object: tuple[str, str],
     kubeconfig: str | None,
-    configuration: str,
+    names: tuple[str, str],
 ) -> list[Judgement]:
-    """Add to each judgement what the cluster tells; without any, judge the live profile."""
-    cluster = Cluster(kubeconfig or _kubectls_own(os.environ))
-    return asyncio.run(_judge(cluster, judgements, profile_object, configuration))
+    """Add to each judgement what the cluster tells; without any, judge the live profile.
+
+    The names are those of the webhook's configuration (empty: look for it) and its namespace.
+    """
+    cluster = Cluster(kubeconfig or kubectls_own(os.environ))
+    return asyncio.run(_judge(cluster, judgements, profile_object, names))
 
 
-def _kubectls_own(environment: Mapping[str, str]) -> str | None:
+def kubectls_own(environment: Mapping[str, str]) -> str | None:
     """Return the kubeconfig that kubectl falls back to, where a person runs the command."""
     if environment.get("KUBECONFIG") or environment.get("KUBERNETES_SERVICE_HOST"):
         return None
@@ -39,14 +42,14 @@ async def _judge(
     cluster: Cluster,
     judgements: Sequence[Judgement],
     profile_object: tuple[str, str],
-    configuration: str,
+    names: tuple[str, str],
 ) -> list[Judgement]:
     address = await cluster.check()
     connection = Connection(cluster)
     try:
         observer = Observer(connection)
         found = list(judgements) or [await _judge_live(observer, profile_object)]
-        return await _observe(observer, found, configuration)
+        return await _observe(observer, found, *names)
     except ClusterError as error:
         raise SettingsError(
             f"{both('kubeconfig')}: {address}: {error}; check address and rights, as kubectl does"
@@ -67,12 +70,12 @@ async def _judge_live(observer: Observer, profile_object: tuple[str, str]) -> Ju
 
 
 async def _observe(
-    observer: Observer, judgements: Sequence[Judgement], configuration: str
+    observer: Observer, judgements: Sequence[Judgement], configuration: str, own_namespace: str
 ) -> list[Judgement]:
     profiles = [judgement.profile for judgement in judgements if judgement.profile is not None]
     if not profiles:
         return list(judgements)
-    excluded = SYSTEM_NAMESPACES | {Settings.own_namespace}
+    excluded = SYSTEM_NAMESPACES | {own_namespace}
     surroundings = await observer.observe(excluded, configuration)
     censuses = iter(await observer.count_pods(profiles, surroundings) or ())
     judged = []
