@@ -29,6 +29,7 @@ from webhook.metrics import Metrics
 from webhook.protocol import ConnectionProtocol
 from webhook.settings import both
 from webhook.state import Source
+from webhook.tls_clients import protocol_for
 from webhook.tls_reload import ServingCertificate
 
 # An idle connection of the API server lives for 90 s; the side that closes first must not be ours.
@@ -70,11 +71,15 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def uvicorn_config(app: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Config:
+def uvicorn_config(
+    app: ASGIApp,
+    context: ssl.SSLContext | None,
+    protocol: type[ConnectionProtocol] = ConnectionProtocol,
+) -> uvicorn.Config:
     """Give the one configuration of every port."""
     return uvicorn.Config(
         app,
-        http=ConnectionProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -91,11 +96,17 @@ def uvicorn_config(app: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Conf
 class Port(uvicorn.Server):
     """One listening socket of the process; it leaves the signals to whoever runs it."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket, context: ssl.SSLContext | None) -> None:
-        super().__init__(uvicorn_config(app, context))
+    def __init__(
+        self, app: ASGIApp, sock: socket.socket, certificate: ServingCertificate | None = None
+    ) -> None:
+        if certificate is None:
+            super().__init__(uvicorn_config(app, None))
+        else:
+            protocol = protocol_for(certificate.client_names)
+            super().__init__(uvicorn_config(app, certificate.context, protocol))
         self._socket = sock
         host, port, *_ = sock.getsockname()
-        scheme = "http" if context is None else "https"
+        scheme = "http" if certificate is None else "https"
         self.url = f"{scheme}://{address(host, port)}"
 
     @contextlib.contextmanager
@@ -144,9 +155,9 @@ class WebhookServer:
         self._certificate = certificate
         self._drain_seconds = drain_seconds
         self._stop_requested = asyncio.Event()
-        self._tls = Port(create_app(source, metrics), tls_socket, certificate.context)
+        self._tls = Port(create_app(source, metrics), tls_socket, certificate)
         management_app = create_management_app(self._why_not_ready, metrics)
-        self._management = Port(management_app, management_socket, None)
+        self._management = Port(management_app, management_socket)
 
     def _why_not_ready(self) -> str:
         if self.draining:

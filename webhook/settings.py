@@ -22,6 +22,8 @@ class Settings:
     profile_namespace: str = "kube-system"
     own_namespace: str = "vci-webhook"
     service_name: str | None = None  # in a Pod, SERVICE_NAME
+    client_ca: Path | None = None
+    client_name: frozenset[str] | None = None
     drain_seconds: float = 15  # endpoints are removed within seconds; API servers then re-dial
     log_format: str | None = None
 

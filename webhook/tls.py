@@ -12,8 +12,7 @@ from pathlib import Path
 from cryptography import x509
 
 from webhook.errors import SettingsError
-from webhook.settings import both
-from webhook.tls_pair import CERTIFICATE_FILE, KEY_FILE, KeyPair, check_pair, read_pair
+from webhook.tls_pair import CERTIFICATE_FILE, KEY_FILE, Material, TlsFiles
 
 # For clients of TLS 1.2; each agrees on a key of its own and authenticates what it encrypts. Those
 # of TLS 1.3 all do.
@@ -23,27 +22,10 @@ TICKETS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Where the certificate is, and the name that it must cover; without one any name will do."""
-
-    directory: Path
-    name: str = ""
-
-    @property
-    def where(self) -> str:
-        """Name the directory in an error."""
-        return f"{both('tls_dir')}: {self.directory}"
-
-    def read(self) -> KeyPair:
-        """Read what stands in the files now."""
-        return read_pair(self.directory, both("tls_dir"))
-
-
-@dataclass(frozen=True, slots=True)
 class Serving:
     """A certificate that can be served, and the context that does."""
 
-    pair: KeyPair
+    material: Material
     leaf: x509.Certificate
     context: ssl.SSLContext
 
@@ -53,7 +35,7 @@ class Serving:
         return f"{self.leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def new_context() -> ssl.SSLContext:
+def new_context(*, require_client: bool = False) -> ssl.SSLContext:
     """Give a context as the API server needs it: TLS 1.2 or later, and HTTP/1.1 only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -63,20 +45,36 @@ def new_context() -> ssl.SSLContext:
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = TICKETS
     context.set_alpn_protocols(["http/1.1"])
+    if require_client:
+        _require_client(context)
     return context
 
 
-def load_serving(files: TlsFiles, pair: KeyPair, now: datetime) -> Serving:
-    """Make a new context of the pair that stands in the files; SettingsError when it cannot be."""
-    leaf = check_pair(pair, files.where, now, files.name)
-    context = new_context()
+def _require_client(context: ssl.SSLContext) -> None:
+    """Let nobody in without a certificate, and judge it each time.
+
+    A resumed session is not judged again, so whoever was let in once would come in for hours after
+    the CA was replaced. TLS 1.2 resumes even without tickets, as long as the server remembers.
+    """
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate CA may be all we trust
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+
+
+def load_serving(files: TlsFiles, material: Material, now: datetime) -> Serving:
+    """Make a new context of what stands in the files; SettingsError when it cannot be."""
+    leaf = files.check(material, now)
+    context = new_context(require_client=files.client_ca is not None)
     try:
         context.load_cert_chain(files.directory / CERTIFICATE_FILE, files.directory / KEY_FILE)
+        if material.client_ca:
+            context.load_verify_locations(cadata=material.client_ca.decode("ascii", "ignore"))
     except (ssl.SSLError, OSError) as error:
         raise SettingsError(
             f"{files.where}: the pair cannot be loaded ({error}); issue a new one"
         ) from error
-    return Serving(pair, leaf, context)
+    return Serving(material, leaf, context)
 
 
 def load_serving_context(directory: Path, _where: str, now: datetime) -> ssl.SSLContext:

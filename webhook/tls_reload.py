@@ -15,11 +15,12 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from webhook.certificates import names_of
 from webhook.errors import SettingsError
 from webhook.log import fields
 from webhook.metrics import Metrics
-from webhook.tls import Serving, TlsFiles, load_serving, new_context
-from webhook.tls_pair import KeyPair, covered_names
+from webhook.tls import Serving, load_serving, new_context
+from webhook.tls_pair import Material, TlsFiles
 
 POLL_SECONDS = 1.0
 # Files that were written one after the other are not judged before they were the same twice.
@@ -44,14 +45,15 @@ class ServingCertificate:
         clock: Callable[[], datetime] = utc_now,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        self.context = new_context()
+        self.context = new_context(require_client=files.client_ca is not None)
         self.context.sni_callback = self._hand_over
+        self.client_names = files.client_names
         self._files = files
         self._metrics = metrics
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._serving: Serving | None = None
-        self._seen: KeyPair | str | None = None  # at the last look; a str says why not
+        self._seen: Material | str | None = None  # at the last look; a str says why not
         self._problem = ""  # that has been told
 
     @property
@@ -82,27 +84,27 @@ class ServingCertificate:
             return min(SETTLE_SECONDS, self._poll_seconds)
         if isinstance(self._seen, str):
             self._reject(self._seen)
-        elif self._serving is None or self._seen != self._serving.pair:
+        elif self._serving is None or self._seen != self._serving.material:
             self._judge(self._seen)
         else:
             self._keep()
         return self._poll_seconds
 
-    def _read(self) -> KeyPair | str:
+    def _read(self) -> Material | str:
         try:
             return self._files.read()
         except SettingsError as error:
             return str(error)
 
-    def _judge(self, pair: KeyPair) -> None:
+    def _judge(self, material: Material) -> None:
         """Serve a pair that is new, or say why not; if it changes meanwhile, do neither."""
         try:
-            serving = load_serving(self._files, pair, self._clock())
+            serving = load_serving(self._files, material, self._clock())
         except SettingsError as error:
-            if self._read() == pair:
+            if self._read() == material:
                 self._reject(str(error))
         else:
-            if self._read() == pair:
+            if self._read() == material:
                 self._swap(serving)
                 self.tell()
 
@@ -133,7 +135,7 @@ class ServingCertificate:
     def tell(self) -> None:
         """Log which certificate is served."""
         if self._serving is not None:
-            names = covered_names(self._serving.leaf)[:_NAMES_SHOWN]
+            names = names_of(self._serving.leaf)[:_NAMES_SHOWN]
             serial = f"{self._serving.leaf.serial_number:x}"
             values = fields(names=names, serial=serial, expires=self._serving.expiry)
             logger.info("certificate loaded", extra=values)

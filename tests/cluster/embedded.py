@@ -17,6 +17,7 @@ from tests.cluster.workloads import bare_pod
 from tests.contract.serving import serve_thread
 from webhook.profile import Profile, parse_profile
 from webhook.state import Snapshot, State
+from webhook.tls_pair import TlsFiles
 
 Labels = Mapping[str, str]
 _numbers = count(1)
@@ -43,7 +44,7 @@ def embedded_webhook(cluster: Cluster, *namespaces: str) -> Iterator[Embedded]:
     folder = cluster.plane.folder / name
     authority = cluster.plane.authority
     _write_tls_folder(folder, authority.issue_serving(name), authority.certificate)
-    with serve_thread(folder) as server:
+    with serve_thread(TlsFiles(folder)) as server:
         configuration = webhook_configuration(
             name,
             server.url,

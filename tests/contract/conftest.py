@@ -17,6 +17,7 @@ from tests.contract.serving import (
     serve_process,
     serve_thread,
 )
+from webhook.tls_pair import TlsFiles
 
 PROFILE: dict[str, Any] = {
     "apiVersion": "v1",
@@ -89,7 +90,7 @@ def webhook(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="session")
 def server_thread(tls_dir: Path) -> Iterator[ServerThread]:
     """One server whose profile and namespaces a test replaces."""
-    with serve_thread(tls_dir) as server:
+    with serve_thread(TlsFiles(tls_dir)) as server:
         yield server
 
 

@@ -18,6 +18,7 @@ from webhook.follow import Timing
 from webhook.kube import Cluster
 from webhook.metrics import Metrics
 from webhook.state import Snapshot, State
+from webhook.tls_pair import TlsFiles
 
 QUICK = Timing(silence_seconds=1.0, list_seconds=2.0, short_seconds=0.2)
 PROFILE = ("kube-system", "vci-profile")
@@ -83,7 +84,7 @@ def followed(
     metrics = Metrics()
     source = Following(cluster_of(api), State(Snapshot()), PROFILE, metrics, timing)
     server = ServerThread(source, tls_dir / "ca.crt", metrics)
-    with server.running(tls_dir):
+    with server.running(TlsFiles(tls_dir)):
         pair = Followed(api, server)
         if synced:
             poll(pair.ready, "readiness")

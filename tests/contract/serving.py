@@ -21,7 +21,7 @@ from tests.contract.client import Connection, Response, trusting
 from webhook.metrics import Metrics
 from webhook.server import WebhookServer, bind
 from webhook.state import Fixed, Snapshot, Source, State
-from webhook.tls import TlsFiles
+from webhook.tls_pair import TlsFiles
 from webhook.tls_reload import POLL_SECONDS, ServingCertificate
 
 DEADLINE_SECONDS = 20.0
@@ -188,10 +188,9 @@ class ServerThread:
 
     @contextmanager
     def running(
-        self, tls_dir: Path, poll_seconds: float = POLL_SECONDS
+        self, files: TlsFiles, poll_seconds: float = POLL_SECONDS
     ) -> Iterator["ServerThread"]:
         """Serve until the block ends."""
-        files = TlsFiles(tls_dir, "localhost")
         certificate = ServingCertificate(files, self.metrics, poll_seconds=poll_seconds)
         certificate.load()
         with bind("127.0.0.1", 0, "port") as tls, bind("127.0.0.1", 0, "port") as management:
@@ -214,9 +213,9 @@ class ServerThread:
 
 @contextmanager
 def serve_thread(
-    tls_dir: Path, ca: Path | None = None, poll_seconds: float = POLL_SECONDS
+    files: TlsFiles, ca: Path | None = None, poll_seconds: float = POLL_SECONDS
 ) -> Iterator[ServerThread]:
     """Run the server in a thread, on a snapshot that the test replaces."""
-    server = ServerThread(Fixed(State(Snapshot())), ca or tls_dir / "ca.crt")
-    with server.running(tls_dir, poll_seconds):
+    server = ServerThread(Fixed(State(Snapshot())), ca or files.directory / "ca.crt")
+    with server.running(files, poll_seconds):
         yield server

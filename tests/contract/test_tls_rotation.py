@@ -12,6 +12,7 @@ from tests.contract.client import Connection
 from tests.contract.reviews import encoded
 from tests.contract.serving import Files, ServerThread, serve_process, serve_thread, wait_until
 from tests.contract.tls_directory import Pair, TlsDirectory, presented
+from webhook.tls_pair import TlsFiles
 
 POLL_SECONDS = 0.02
 ROTATIONS = 50
@@ -69,7 +70,7 @@ def server(
 ) -> Iterator[ServerThread]:
     """A server that looks at its directory often."""
     way(directory, directory.issue())
-    with serve_thread(directory.path, directory.ca_file, POLL_SECONDS) as running:
+    with serve_thread(TlsFiles(directory.path), directory.ca_file, POLL_SECONDS) as running:
         yield running
 
 

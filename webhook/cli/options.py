@@ -50,6 +50,13 @@ def _within(number: _Number, largest: float) -> _Number:
     raise ValueError
 
 
+def _read_names(text: str) -> frozenset[str]:
+    names = frozenset(map(str.strip, text.split(",")))
+    if "" in names:
+        raise ValueError
+    return names
+
+
 def _reader_of(pattern: str, longest: int) -> Callable[[str], str]:
     """Make a reader of names that match the pattern as a whole."""
     compiled = re.compile(pattern)
@@ -80,6 +87,7 @@ SERVICE = Kind(
 OBJECT_NAME = Kind(
     "name", _reader_of(rf"{_LABEL}(?:\.{_LABEL})*", 253), "the name of an object; see kubectl get"
 )
+CLIENT_NAMES = Kind("names", _read_names, "a list of names; write commas between them")
 LOG_FORMAT = Kind(
     "|".join(LOG_FORMATS),
     _reader_of("|".join(LOG_FORMATS), 8),

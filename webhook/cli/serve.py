@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from webhook.cli.options import (
+    CLIENT_NAMES,
     HOST,
     LOG_FORMAT,
     NAMESPACE,
@@ -29,7 +30,7 @@ from webhook.profile import Profile
 from webhook.server import WebhookServer, bind, run_process
 from webhook.settings import SERVICE_NAME, Settings, both, flag
 from webhook.state import Fixed, Snapshot, Source, State
-from webhook.tls import TlsFiles
+from webhook.tls_pair import TlsFiles
 from webhook.tls_reload import ServingCertificate
 from webhook.vci import SYSTEM_NAMESPACES
 
@@ -82,6 +83,18 @@ logger = logging.getLogger("webhook")
     f'"{SERVICE_NAME}" unless told, else any will do.',
 )
 @option(
+    "--client-ca",
+    type=_FILE,
+    metavar="FILE",
+    help="Serve only clients with a certificate of this CA.",
+)
+@option(
+    "--client-name",
+    type=CLIENT_NAMES,
+    metavar="NAME,…",
+    help="Of these, only clients whose certificate has one of these names.",
+)
+@option(
     "--drain-seconds",
     type=SECONDS,
     default=Settings.drain_seconds,
@@ -119,7 +132,9 @@ def _load_certificate(settings: Settings, metrics: Metrics, *, in_pod: bool) -> 
     if name is None:
         name = SERVICE_NAME if in_pod else ""
     host = f"{name}.{settings.own_namespace}.svc" if name else ""
-    certificate = ServingCertificate(TlsFiles(settings.tls_dir, host), metrics)
+    clients = settings.client_name or frozenset()
+    files = TlsFiles(settings.tls_dir, host, settings.client_ca, clients)
+    certificate = ServingCertificate(files, metrics)
     try:
         certificate.load()
     except SettingsError:  # to be told in the log, and by the probe, until there is one
@@ -134,6 +149,10 @@ def _read_settings(flags: dict[str, Any]) -> Settings:
     if flags["tls_dir"] is None:
         raise SettingsError(
             f"{both('tls_dir')}: missing; name the directory that holds tls.crt and tls.key"
+        )
+    if flags["client_name"] and flags["client_ca"] is None:
+        raise SettingsError(
+            f"{both('client_ca')}: missing; name the CA that vouches for {flag('client_name')}"
         )
     settings = Settings(**flags)
     if settings.port == settings.management_port != 0:
