@@ -15,12 +15,12 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from webhook.certificates import names_of
+from webhook.certificates import names_of, why_not_now
 from webhook.errors import SettingsError
 from webhook.log import fields
 from webhook.metrics import Metrics
 from webhook.tls import Serving, load_serving, new_context
-from webhook.tls_pair import Material, TlsFiles
+from webhook.tls_pair import CERTIFICATE_FILE, Material, TlsFiles
 
 POLL_SECONDS = 1.0
 # Files that were written one after the other are not judged before they were the same twice.
@@ -52,14 +52,14 @@ class ServingCertificate:
         self._metrics = metrics
         self._clock = clock
         self._poll_seconds = poll_seconds
-        self._serving: Serving | None = None
+        self.serving: Serving | None = None
         self._seen: Material | str | None = None  # at the last look; a str says why not
         self._problem = ""  # that has been told
 
     @property
     def why_unusable(self) -> str:
         """Say why no API server would accept what is served; empty when there is no reason."""
-        if self._serving is None:
+        if self.serving is None:
             return f"no certificate: {self._problem or 'not read yet'}"
         return self._overdue()
 
@@ -84,7 +84,7 @@ class ServingCertificate:
             return min(SETTLE_SECONDS, self._poll_seconds)
         if isinstance(self._seen, str):
             self._reject(self._seen)
-        elif self._serving is None or self._seen != self._serving.material:
+        elif self.serving is None or self._seen != self.serving.material:
             self._judge(self._seen)
         else:
             self._keep()
@@ -109,7 +109,7 @@ class ServingCertificate:
                 self.tell()
 
     def _swap(self, serving: Serving) -> None:
-        self._serving = serving
+        self.serving = serving
         self._problem = ""
         self._metrics.certificate_loaded(serving.leaf.not_valid_after_utc.timestamp())
 
@@ -118,7 +118,7 @@ class ServingCertificate:
         if problem != self._problem:
             self._problem = problem
             self._metrics.certificate_rejected()
-            serving = self._serving.expiry if self._serving else "none"
+            serving = self.serving.expiry if self.serving else "none"
             logger.error("certificate rejected", extra=fields(problem=problem, serving=serving))
 
     def _keep(self) -> None:
@@ -134,23 +134,22 @@ class ServingCertificate:
 
     def tell(self) -> None:
         """Log which certificate is served."""
-        if self._serving is not None:
-            names = names_of(self._serving.leaf)[:_NAMES_SHOWN]
-            serial = f"{self._serving.leaf.serial_number:x}"
-            values = fields(names=names, serial=serial, expires=self._serving.expiry)
+        if self.serving is not None:
+            names = names_of(self.serving.leaf)[:_NAMES_SHOWN]
+            serial = f"{self.serving.leaf.serial_number:x}"
+            values = fields(names=names, serial=serial, expires=self.serving.expiry)
             logger.info("certificate loaded", extra=values)
 
     def _overdue(self) -> str:
         """Say that the certificate has expired while it was served."""
-        if self._serving is None or self._clock() <= self._serving.leaf.not_valid_after_utc:
-            return ""
-        return f"{self._files.where}: expired at {self._serving.expiry}; issue a new one"
+        why = why_not_now(self.serving.leaf, self._clock()) if self.serving else ""
+        return f"{self._files.where}/{CERTIFICATE_FILE}: {why}; issue a new one" if why else ""
 
     def _hand_over(
         self, connection: ssl.SSLObject, _name: str | None, _listener: ssl.SSLContext
     ) -> int | None:
         """Let a handshake go on with the certificate of now, whatever name it asks for."""
-        serving = self._serving
+        serving = self.serving
         if serving is None:
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         connection.context = serving.context
