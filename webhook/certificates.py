@@ -53,16 +53,19 @@ _SERVER_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTEN
 # What reading a part of a certificate may raise, when somebody made it up.
 _UNREADABLE = (
     *(ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound),
-    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType, x509.InvalidVersion),
 )
 
 
 def read_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     """Read all certificates of a PEM text; none when one of them is not a certificate."""
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError:
+        found = tuple(x509.load_pem_x509_certificates(pem))
+        for each in found:  # the library looks at most parts when they are asked for
+            str((each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc))
+    except _UNREADABLE:
         return ()
+    return found
 
 
 def why_no_key(pem: bytes, leaf: x509.Certificate) -> str:
@@ -145,9 +148,9 @@ def why_untrusted(chain: Chain, bundle: Chain, host: str, now: datetime) -> str:
         return "it is not for servers, says its extended key usage"
     named = host if covers(leaf, host) else next(iter(names_of(leaf)), "")
     at = min(max(now, leaf.not_valid_before_utc), leaf.not_valid_after_utc)
-    policy = PolicyBuilder().store(Store(list(bundle))).time(at)
-    policy = policy.extension_policies(ca_policy=_CA_POLICY, ee_policy=_SERVING_POLICY)
     try:
+        policy = PolicyBuilder().store(Store(list(bundle))).time(at)
+        policy = policy.extension_policies(ca_policy=_CA_POLICY, ee_policy=_SERVING_POLICY)
         if (subject := _subject(named)) is not None:  # else that is what is wrong with it
             policy.build_server_verifier(subject).verify(leaf, intermediates)
     except VerificationError as error:

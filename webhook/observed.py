@@ -74,7 +74,7 @@ class Presented:
     """The chain that a server showed, PEM; or why it showed none. Asked: named by a person."""
 
     address: str
-    chain: bytes | Unread
+    chain: bytes | Unread = field(repr=False)
     asked: bool = False
 
 
@@ -83,7 +83,7 @@ class Entry:
     """One of the ``webhooks`` of a configuration."""
 
     name: str
-    bundle: bytes = b""
+    bundle: bytes = field(default=b"", repr=False)
     service: tuple[str, str] | None = None  # namespace and name
     port: int = 443
     path: str = ""
