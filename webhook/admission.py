@@ -4,13 +4,13 @@ It answers only ``allowed: true``: a failure of ours is an exception, which the 
 an HTTP error, so that the API server's failurePolicy decides and never a bug.
 """
 
-from binascii import b2a_base64
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from webhook.envelope import (
+    NO_PATCH,
     UNREADABLE,
     Kind,
     begin_answer,
@@ -20,7 +20,6 @@ from webhook.envelope import (
 )
 from webhook.errors import ReviewError, UnknownNamespaceError
 from webhook.mutate import UNTOUCHED, Mutation, is_exempt, mutate_pod
-from webhook.operations import encode
 from webhook.pod import Pod
 from webhook.state import Snapshot
 
@@ -71,18 +70,19 @@ def review(body: bytes, snapshot: Snapshot) -> Answer:
         received = _decoded(body)
         request = received.request
         check_review(received.api_version, received.kind, request.uid)
+        begun = begin_answer(received.api_version, request.uid, allowed=True)
         namespace = request.namespace or ""
         if not _creates_pod(request):
-            return Answer(_encoded(received, UNTOUCHED), request.uid, namespace, "", None)
+            return Answer(begun + NO_PATCH, request.uid, namespace, "", None)
         pod = request.object
         if pod is None:
             raise ReviewError("request.object: missing; send the Pod")
         namespace = namespace or pod.metadata.namespace or ""
-        mutation = _decide(pod, namespace, snapshot)
+        mutation = _decide(pod, len(body), namespace, snapshot)
     except UNREADABLE as error:
         raise unreadable(error) from None
     name = pod.metadata.name or pod.metadata.generate_name or ""
-    return Answer(_encoded(received, mutation), request.uid, namespace, name, mutation)
+    return Answer(begun + mutation.response, request.uid, namespace, name, mutation)
 
 
 def _decoded(body: bytes) -> _Review[Pod]:
@@ -108,7 +108,7 @@ def _creates_pod(request: _Request[Any]) -> bool:
     )
 
 
-def _decide(pod: Pod, namespace: str, snapshot: Snapshot) -> Mutation:
+def _decide(pod: Pod, size: int, namespace: str, snapshot: Snapshot) -> Mutation:
     if namespace in snapshot.excluded_namespaces or is_exempt(pod) or not snapshot.profile.rules:
         return UNTOUCHED
     if not namespace:
@@ -116,17 +116,4 @@ def _decide(pod: Pod, namespace: str, snapshot: Snapshot) -> Mutation:
     labels = snapshot.namespaces.get(namespace)
     if labels is None:
         raise UnknownNamespaceError(namespace)
-    return mutate_pod(pod, labels, snapshot.profile)
-
-
-def _encoded(received: _Review[Pod], mutation: Mutation) -> bytes:
-    parts = [begin_answer(received.api_version, received.request.uid, allowed=True)]
-    if mutation.operations:
-        patch = b2a_base64(mutation.patch, newline=False)
-        parts.append(b',"patchType":"JSONPatch","patch":"%b"' % patch)
-    if mutation.audit:
-        parts.append(b',"auditAnnotations":%b' % mutation.audit)
-    if mutation.warnings:
-        parts.append(b',"warnings":%b' % encode(mutation.warnings))
-    parts.append(b"}}")
-    return b"".join(parts)
+    return mutate_pod(pod, size, labels, snapshot.profile)

@@ -3,6 +3,9 @@
 Read and checked here once for all endpoints; what stands inside is their business.
 """
 
+from binascii import b2a_base64
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -11,6 +14,12 @@ from webhook.operations import encode
 
 VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
 WARNING_LIMIT = 120  # characters; longer ones may be cut or dropped by the API server
+NO_PATCH = b"}}"  # the end of a response that changes nothing
+_BEGINNING = {
+    version: b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":' % version.encode()
+    for version in VERSIONS
+}
+_ALLOWED, _DENIED = b',"allowed":true', b',"allowed":false'
 # What a decoder raises over a body that is not what it should be.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -50,8 +59,17 @@ def unreadable(error: Exception) -> ReviewError:
 
 def begin_answer(api_version: str, uid: str, *, allowed: bool) -> bytes:
     """Write the answer up to its verdict; whoever asked closes two braces."""
-    return b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":%b,"allowed":%b' % (
-        api_version.encode(),
-        encode(uid),
-        b"true" if allowed else b"false",
-    )
+    return _BEGINNING[api_version] + encode(uid) + (_ALLOWED if allowed else _DENIED)
+
+
+def end_response(operations: Sequence[bytes], audit: bytes, warnings: Sequence[str]) -> bytes:
+    """Write the answer from behind its verdict on: patch, audit annotations, warnings."""
+    parts = []
+    if operations:
+        patch = b2a_base64(b"[%b]" % b",".join(operations), newline=False)
+        parts.append(b',"patchType":"JSONPatch","patch":"%b"' % patch)
+    if audit:
+        parts.append(b',"auditAnnotations":%b' % audit)
+    if warnings:
+        parts.append(b',"warnings":%b' % encode(warnings))
+    return b"".join([*parts, NO_PATCH])

@@ -10,16 +10,18 @@ from msgspec import Struct
 
 from webhook import vci
 from webhook.compatibility import incompatibilities
-from webhook.envelope import WARNING_LIMIT
+from webhook.envelope import NO_PATCH, WARNING_LIMIT, end_response
 from webhook.operations import Entry, changes, entry, escape, remove, set_entries
 from webhook.patch import avoids_hosts, merged_terms, pod_operations
 from webhook.placement import MergedTerms, excludes
 from webhook.plan import ANNOTATIONS, Plan, audit_annotations, plan_for, trace
 from webhook.pod import Pod
 from webhook.profile import Profile
+from webhook.shape import Labels, Shape, shape_of
 
 _AVOIDS_HOSTS = "vci-webhook: this Pod avoids host names; with one virtual node it stays Pending"
 _REMOVE_SKIPPED = remove(f"{ANNOTATIONS}/{escape(vci.SKIPPED)}")
+_MIRROR = "kubernetes.io/config.mirror"
 
 
 class Mutation(Struct, frozen=True, gc=False):  # made in a tenth of a dataclass's time
@@ -27,7 +29,8 @@ class Mutation(Struct, frozen=True, gc=False):  # made in a tenth of a dataclass
 
     ``operations`` are encoded RFC 6902 operations, none when nothing changes. ``decision`` is the
     placement, ``skipped``, or empty when no active rule matched. ``rules`` and ``shadows`` name the
-    rules that matched, in order; ``reasons`` say why the Pod was left alone, sorted.
+    rules that matched, in order; ``reasons`` say why the Pod was left alone, sorted. ``response``
+    is what of this the API server is told: the end of the answer.
     """
 
     operations: tuple[bytes, ...] = ()
@@ -36,12 +39,7 @@ class Mutation(Struct, frozen=True, gc=False):  # made in a tenth of a dataclass
     shadows: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    audit: bytes = b""
-
-    @property
-    def patch(self) -> bytes:
-        """The JSON patch; empty when nothing changes."""
-        return b"[%b]" % b",".join(self.operations) if self.operations else b""
+    response: bytes = NO_PATCH
 
 
 UNTOUCHED = Mutation()
@@ -50,12 +48,12 @@ UNTOUCHED = Mutation()
 def is_exempt(pod: Pod) -> bool:
     """Tell whether a Pod is never touched, by what it says itself: bound, mirror, opted out."""
     metadata = pod.metadata
-    return (
-        bool(pod.spec.node_name)
-        or "kubernetes.io/config.mirror" in (metadata.annotations or ())
-        or any(owner.kind == "DaemonSet" for owner in metadata.owner_references or ())
-        or opts_out(metadata.labels or {})
-    )
+    if pod.spec.node_name or (metadata.annotations and _MIRROR in metadata.annotations):
+        return True
+    for owner in metadata.owner_references or ():
+        if owner.kind == "DaemonSet":
+            return True
+    return metadata.labels is not None and opts_out(metadata.labels)
 
 
 def opts_out(labels: Mapping[str, str]) -> bool:
@@ -63,19 +61,44 @@ def opts_out(labels: Mapping[str, str]) -> bool:
     return labels.get(vci.OPT_OUT) == "false"
 
 
-def mutate_pod(pod: Pod, namespace_labels: Mapping[str, str], profile: Profile) -> Mutation:
-    """Decide what happens to a Pod that is not exempt.
+def mutate_pod(pod: Pod, size: int, namespace_labels: Labels, profile: Profile) -> Mutation:
+    """Decide what happens to a Pod that is not exempt, or remember it.
+
+    ``size`` is a number of bytes that the Pod, as it came, does not pass.
 
     Raises:
-        msgspec.ValidationError: a term of the Pod's node affinity has a field of another type.
+        msgspec.DecodeError: something in the Pod that a matching rule looks at has another type.
     """
+    shape = shape_of(pod, size, namespace_labels, profile.relevant)
+    mutation = profile.mutations.get(shape)
+    if mutation is None:
+        mutation = decide(shape, profile)
+        profile.mutations.keep(shape, mutation, shape.size + _size(mutation))
+    return mutation
+
+
+def _size(mutation: Mutation) -> int:
+    return len(mutation.response) + sum(map(len, mutation.operations))
+
+
+def decide(shape: Shape, profile: Profile) -> Mutation:
+    """Decide what happens to all Pods of one shape.
+
+    Raises:
+        msgspec.DecodeError: something that a matching rule looks at has another type.
+    """
+    namespace_labels, pod_labels = dict(shape.namespace_labels), dict(shape.labels or ())
     if opts_out(namespace_labels):
         return UNTOUCHED
-    matched, shadows = _match(pod.metadata.labels or {}, namespace_labels, profile)
+    matched, shadows = _match(pod_labels, namespace_labels, profile)
     if not matched:
         return Mutation(shadows=shadows) if shadows else UNTOUCHED
-    plan = plan_for(profile, matched, own_enforce=_demands_enforce(pod, profile))
-    return _Merge(pod, plan, profile, shadows).decide()
+    annotations = None if shape.annotations is None else dict(shape.annotations)
+    own_enforce = annotations is not None and annotations.get(vci.BURST) == "enforce"
+    if profile.defaults.self_built and pod_labels.get(vci.BURST) == "enforce":
+        own_enforce = True
+    plan = plan_for(profile, matched, own_enforce=own_enforce)
+    return _Merge(shape, annotations, plan, profile, shadows).decide()
 
 
 def _match(
@@ -99,42 +122,44 @@ def _match(
     return matched, shadows
 
 
-def _demands_enforce(pod: Pod, profile: Profile) -> bool:
-    metadata = pod.metadata
-    if metadata.annotations and metadata.annotations.get(vci.BURST) == "enforce":
-        return True
-    return profile.defaults.self_built and (metadata.labels or {}).get(vci.BURST) == "enforce"
-
-
 @dataclass(slots=True)
 class _Merge:
-    """One Pod and one plan on their way to a decision."""
+    """One shape and one plan on their way to a decision."""
 
-    pod: Pod
+    shape: Shape
+    annotations: dict[str, str] | None
     plan: Plan
     profile: Profile
     shadows: tuple[str, ...]
 
     def decide(self) -> Mutation:
-        terms = merged_terms(self.pod, self.plan)
-        if self.plan.placed and (reasons := self._reasons(terms)):
+        plan, defaults = self.plan, self.profile.defaults
+        terms = merged_terms(self.shape, plan)
+        if plan.placed and (reasons := self._reasons(terms)):
             return self._skip(sorted(reasons))
-        operations = pod_operations(self.pod, self.plan, self.profile.defaults, terms)
+        operations = pod_operations(self.shape, plan, defaults, terms)
         annotations = self._annotations(changed=bool(operations))
         if annotations is None:
             return self._too_large()
-        return Mutation(
+        warned = plan.enforced and terms is not None and avoids_hosts(terms.terms)
+        return self._decided(
+            plan.placement,
+            plan.audit,
             operations=(*annotations, *operations),
-            decision=self.plan.placement,
-            rules=self.plan.rules,
-            shadows=self.shadows,
-            warnings=(
-                (_AVOIDS_HOSTS,)
-                if self.plan.enforced and terms is not None and avoids_hosts(terms.terms)
-                else ()
-            ),
-            audit=self.plan.audit,
+            warnings=(_AVOIDS_HOSTS,) if warned else (),
         )
+
+    def _decided(
+        self,
+        decision: str,
+        audit: bytes,
+        operations: tuple[bytes, ...] = (),
+        reasons: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
+    ) -> Mutation:
+        response = end_response(operations, audit, warnings)
+        rules, shadows = self.plan.rules, self.shadows
+        return Mutation(operations, decision, rules, shadows, reasons, warnings, response)
 
     def _reasons(self, terms: MergedTerms | None) -> set[str]:
         """Return why the Pod is left alone; empty when it is not."""
@@ -142,32 +167,28 @@ class _Merge:
         unplaceable = set()
         if self._node_selector_conflict():
             unplaceable.add("nodeSelector")
-        if (self.pod.metadata.annotations or {}).get(vci.BURST, "enforce") != "enforce":
+        if self.annotations and self.annotations.get(vci.BURST, "enforce") != "enforce":
             unplaceable.add("burst-to-vci")
         label = self.profile.defaults.virtual_node.label
         if terms is None or (plan.enforced and excludes(terms.terms, label)):
             unplaceable.add("nodeAffinity")
-        incompatible = incompatibilities(
-            self.pod,
-            self.profile.defaults,
-            enforced=plan.enforced,
-            names_instance=plan.names_instance,
-            operating_system=plan.operating_system,
-        )
+        incompatible = incompatibilities(self.shape, plan, self.profile.defaults)
         if incompatible and plan.place_incompatible and not unplaceable:
             return set()
         return unplaceable | incompatible
 
     def _node_selector_conflict(self) -> bool:
-        existing = self.pod.spec.node_selector
-        return existing is not None and any(
+        if not self.shape.node_selector:
+            return False
+        existing = dict(self.shape.node_selector)
+        return any(
             existing.get(wanted.key, wanted.value) != wanted.value
             for wanted in self.plan.node_selector
         )
 
     def _skip(self, reasons: list[str]) -> Mutation:
         """Leave the Pod as its author wrote it, but for one annotation that says why."""
-        plan, existing = self.plan, self.pod.metadata.annotations
+        plan, existing = self.plan, self.annotations
         told = trace(plan.placement, self.profile.version, plan.rules, reasons)
         skipped = entry(ANNOTATIONS, vci.SKIPPED, told)
         operations: list[bytes] = []
@@ -175,42 +196,33 @@ class _Merge:
             if self._passes_limit([skipped], removed=False):
                 return self._too_large()
             operations = set_entries(ANNOTATIONS, existing, [skipped])
-        return Mutation(
+        return self._decided(
+            "skipped",
+            audit_annotations("skipped", plan.rules),
             operations=tuple(operations),
-            decision="skipped",
-            rules=plan.rules,
-            shadows=self.shadows,
             reasons=tuple(reasons),
             warnings=(_warning(f"vci-webhook left this Pod alone: {', '.join(reasons)}"),),
-            audit=audit_annotations("skipped", plan.rules),
         )
 
     def _too_large(self) -> Mutation:
         warning = "vci-webhook left this Pod alone: its annotations would pass 256 KiB in all"
-        return Mutation(
-            decision="skipped",
-            rules=self.plan.rules,
-            shadows=self.shadows,
-            warnings=(warning,),
-            audit=audit_annotations("skipped", self.plan.rules),
-        )
+        audit = audit_annotations("skipped", self.plan.rules)
+        return self._decided("skipped", audit, warnings=(warning,))
 
     def _passes_limit(self, changed: Sequence[Entry], *, removed: bool) -> bool:
         """Tell whether the Pod's annotations, with ours, would be refused for their size."""
-        existing = self.pod.metadata.annotations or {}
-        characters = sum(map(len, existing)) + sum(map(len, existing.values()))
-        ours = sum([len(wanted.member) for wanted in changed])
-        if 4 * characters + ours <= vci.ANNOTATIONS_LIMIT_BYTES:  # a character is at most 4 bytes
+        if self.shape.annotations_size is None:
             return False
-        after = dict(existing)
-        after.update((wanted.key, wanted.value) for wanted in changed)
+        before = dict(self.annotations or ())
+        after = {**before, **{wanted.key: wanted.value for wanted in changed}}
         if removed:
             del after[vci.SKIPPED]
-        return vci.annotations_size(after) > vci.ANNOTATIONS_LIMIT_BYTES
+        growth = vci.annotations_size(after) - vci.annotations_size(before)
+        return self.shape.annotations_size + growth > vci.ANNOTATIONS_LIMIT_BYTES
 
     def _annotations(self, *, changed: bool) -> list[bytes] | None:
         """Return the operations on the annotations, trace included; None beyond the size limit."""
-        plan, existing = self.plan, self.pod.metadata.annotations
+        plan, existing = self.plan, self.annotations
         wanted = changes(existing, plan.annotations)
         if not wanted and not changed:
             return []

@@ -7,8 +7,9 @@ so that the patch applies to any Pod.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from webhook.compatibility import is_bidirectional, is_directory, is_privileged
+from webhook.compatibility import is_replaced
 from webhook.defaults import Defaults
+from webhook.obstacles import NONE, ContainerObstacle, Obstacles
 from webhook.operations import add, changes, remove, set_entries
 from webhook.placement import (
     MergedTerms,
@@ -18,8 +19,9 @@ from webhook.placement import (
     preference_key,
     read_term,
 )
-from webhook.plan import LABELS, NODE_SELECTOR, Plan
-from webhook.pod import Container, NodeAffinity, Pod, PodSpec, Toleration
+from webhook.plan import LABELS, NODE_SELECTOR, TOLERATIONS, Plan
+from webhook.pod import NodeAffinity, Toleration, read_node_affinity, read_tolerations
+from webhook.shape import Shape
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -27,74 +29,70 @@ _NODE_AFFINITY = "/spec/affinity/nodeAffinity"
 
 
 def pod_operations(
-    pod: Pod, plan: Plan, defaults: Defaults, terms: MergedTerms | None
+    shape: Shape, plan: Plan, defaults: Defaults, terms: MergedTerms | None
 ) -> list[bytes]:
     """Return the operations that give the Pod what the plan asks for and it lacks.
 
     ``terms`` are the Pod's required terms with the plan's, None when they pass the limit: then the
     Pod's own stay.
     """
-    labels, selector = pod.metadata.labels, pod.spec.node_selector
+    labels = None if shape.labels is None else dict(shape.labels)
+    selector = None if shape.node_selector is None else dict(shape.node_selector)
     operations = set_entries(LABELS, labels, changes(labels, plan.labels))
     operations += set_entries(NODE_SELECTOR, selector, changes(selector, plan.node_selector))
-    operations += _toleration_operations(pod.spec.tolerations, plan.tolerations)
+    operations += _toleration_operations(read_tolerations(shape.tolerations), plan.tolerations)
     if plan.required or plan.preferred:
-        operations += _affinity_operations(pod, plan, terms)
-    if plan.enforced:
-        operations += _lifts(pod.spec, defaults)
+        operations += _affinity_operations(shape, plan, terms)
+    if plan.enforced and shape.obstacles is not NONE:
+        operations += _lifts(shape.obstacles, defaults)
     return operations
 
 
 def _toleration_operations(
-    existing: Sequence[Toleration] | None, wanted: Sequence[Toleration]
+    existing: Sequence[Toleration] | None, wanted: Mapping[Toleration, bytes]
 ) -> list[bytes]:
     missing = missing_tolerations(existing or (), wanted)
     if existing is None:
-        return [add("/spec/tolerations", missing)] if missing else []
-    return [add("/spec/tolerations/-", toleration) for toleration in missing]
+        return [add(TOLERATIONS, missing)] if missing else []
+    return [wanted[toleration] for toleration in missing]
 
 
-def _lifts(spec: PodSpec, defaults: Defaults) -> list[bytes]:
+def _lifts(obstacles: Obstacles, defaults: Defaults) -> list[bytes]:
     """Return the operations that take away what the profile says VCI shall ignore."""
     operations = []
     if defaults.ignore_privileged:
-        operations += _unprivileged("/spec/containers", spec.containers)
-        operations += _unprivileged("/spec/initContainers", spec.init_containers)
-    if defaults.ignore_host_path:
-        for index, volume in enumerate(spec.volumes or ()):
-            if volume.host_path is not None and is_directory(volume.host_path):
-                operations.append(remove(f"/spec/volumes/{index}/hostPath"))
-                operations.append(add(f"/spec/volumes/{index}/emptyDir", {}))
-    if defaults.cluster_first and spec.dns_policy == "ClusterFirstWithHostNet":
+        operations += _unprivileged("/spec/containers", obstacles.containers)
+        operations += _unprivileged("/spec/initContainers", obstacles.init_containers)
+    for volume in obstacles.volumes:
+        if is_replaced(volume, defaults):
+            operations.append(remove(f"/spec/volumes/{volume.index}/hostPath"))
+            operations.append(add(f"/spec/volumes/{volume.index}/emptyDir", {}))
+    if defaults.cluster_first and obstacles.cluster_first_with_host_net:
         operations.append(add("/spec/dnsPolicy", "ClusterFirst"))
     return operations
 
 
-def _unprivileged(path: str, containers: Sequence[Container] | None) -> list[bytes]:
+def _unprivileged(path: str, containers: Sequence[ContainerObstacle]) -> list[bytes]:
     return [
-        remove(f"{path}/{index}/securityContext/privileged")
-        for index, container in enumerate(containers or ())
-        if is_privileged(container) and not is_bidirectional(container)
+        remove(f"{path}/{each.index}/securityContext/privileged")
+        for each in containers
+        if each.privileged and not each.bidirectional
     ]
 
 
-def merged_terms(pod: Pod, plan: Plan) -> MergedTerms | None:
+def merged_terms(shape: Shape, plan: Plan) -> MergedTerms | None:
     """Return the Pod's required terms with the plan's ANDed into each; None beyond the limit.
 
     Raises:
-        msgspec.ValidationError: a term of the Pod has a field of another type.
+        msgspec.ValidationError: the Pod's node affinity has a field of another type.
     """
-    sources = _required_sources(_node_affinity(pod))
+    sources = _required_sources(read_node_affinity(shape.node_affinity))
     if sources is None:
         return None if plan.required is None else MergedTerms(plan.required, {}, plan.required)
     own = tuple(read_term(source) for source in sources)
     if plan.required is None:
         return None
     return merge_terms(own, plan.required) if plan.required else MergedTerms(own, {}, ())
-
-
-def _node_affinity(pod: Pod) -> NodeAffinity | None:
-    return pod.spec.affinity.node_affinity if pod.spec.affinity is not None else None
 
 
 def _required_sources(affinity: NodeAffinity | None) -> list[dict[str, Any] | None] | None:
@@ -104,8 +102,8 @@ def _required_sources(affinity: NodeAffinity | None) -> list[dict[str, Any] | No
     return affinity.required.node_selector_terms or []
 
 
-def _affinity_operations(pod: Pod, plan: Plan, terms: MergedTerms | None) -> list[bytes]:
-    affinity = _node_affinity(pod)
+def _affinity_operations(shape: Shape, plan: Plan, terms: MergedTerms | None) -> list[bytes]:
+    affinity = read_node_affinity(shape.node_affinity)
     sources = _required_sources(affinity)
     existing = affinity.preferred if affinity is not None else None
     preferred = _missing_preferences(existing or (), plan.preferred)
@@ -119,7 +117,9 @@ def _affinity_operations(pod: Pod, plan: Plan, terms: MergedTerms | None) -> lis
         operations += [add(f"{_NODE_AFFINITY}/{_PREFERRED}/-", one) for one in preferred]
     elif preferred:
         created[_PREFERRED] = preferred
-    return operations + _created(pod, created)
+    if not created:
+        return operations
+    return operations + _created(created, shape, affinity)
 
 
 def _term_operations(
@@ -150,13 +150,11 @@ def _missing_preferences(
     return missing
 
 
-def _created(pod: Pod, created: dict[str, Any]) -> list[bytes]:
+def _created(created: dict[str, Any], shape: Shape, affinity: NodeAffinity | None) -> list[bytes]:
     """Return the operations that create what the Pod's affinity does not have at all."""
-    if not created:
-        return []
-    if pod.spec.affinity is None:
+    if shape.node_affinity is None:
         return [add("/spec/affinity", {"nodeAffinity": created})]
-    if pod.spec.affinity.node_affinity is None:
+    if affinity is None:
         return [add(_NODE_AFFINITY, created)]
     return [add(f"{_NODE_AFFINITY}/{name}", value) for name, value in created.items()]
 

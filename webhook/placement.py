@@ -57,10 +57,17 @@ def missing_tolerations(
     present = list(existing)
     missing = []
     for toleration in wanted:
-        if not any(covers(theirs, toleration) for theirs in present):
+        if not _is_covered(toleration, present):
             present.append(toleration)
             missing.append(toleration)
     return missing
+
+
+def _is_covered(toleration: Toleration, present: Iterable[Toleration]) -> bool:
+    for theirs in present:  # noqa: SIM110  # half the price of any()
+        if covers(theirs, toleration):
+            return True
+    return False
 
 
 class _Expression(msgspec.Struct, gc=False):

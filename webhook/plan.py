@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from webhook import vci
-from webhook.operations import Entry, encode, entry
+from webhook.operations import Entry, add, encode, entry
 from webhook.placement import Term, all_of, read_term
 from webhook.pod import Toleration
 from webhook.profile import Profile
@@ -19,6 +19,7 @@ from webhook.rules import Rule
 ANNOTATIONS = "/metadata/annotations"
 LABELS = "/metadata/labels"
 NODE_SELECTOR = "/spec/nodeSelector"
+TOLERATIONS = "/spec/tolerations"
 
 _MEMORY_LIMIT = 4096  # sets of rules that match together; a real profile has a few per rule
 
@@ -28,7 +29,8 @@ class Plan:
     """All that matching rules and a placement ask for, before a Pod is looked at.
 
     ``enforced``: the Pod can run on a virtual node only; ``placed``: it may run on one.
-    ``required`` is None when the rules' own terms pass the limit; ``applied`` is the trace.
+    ``tolerations`` come each with the operation that appends it. ``required`` is None when the
+    rules' own terms pass the limit; ``applied`` is the trace.
     """
 
     placement: str
@@ -38,7 +40,7 @@ class Plan:
     annotations: tuple[Entry, ...]
     labels: tuple[Entry, ...]
     node_selector: tuple[Entry, ...]
-    tolerations: tuple[Toleration, ...]
+    tolerations: Mapping[Toleration, bytes]
     required: tuple[Term, ...] | None
     preferred: tuple[Mapping[str, Any], ...]
     applied: Entry
@@ -144,11 +146,14 @@ def _first_of(maps: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return {key: value for each in reversed(maps) for key, value in each.items()}
 
 
-def _tolerations(profile: Profile, rules: Sequence[Rule], placement: str) -> tuple[Toleration, ...]:
+def _tolerations(
+    profile: Profile, rules: Sequence[Rule], placement: str
+) -> Mapping[Toleration, bytes]:
     wanted = [toleration for rule in rules for toleration in rule.effect.tolerations]
     if placement != "off":
         wanted.append(profile.defaults.virtual_node.toleration)
-    return tuple(msgspec.convert(toleration, Toleration) for toleration in wanted)
+    typed = [msgspec.convert(toleration, Toleration) for toleration in wanted]
+    return {toleration: add(f"{TOLERATIONS}/-", toleration) for toleration in typed}
 
 
 def _preferences(profile: Profile, placement: str) -> list[Mapping[str, Any]]:

@@ -1,12 +1,28 @@
 """The part of a Pod that decides something, decoded straight from the review's bytes.
 
 Only what is read is declared, so decoding skips the rest; the patch is built against the Pod as it
-was received, so whatever is not declared here survives. Null and absent are the same.
+was received, so whatever is not declared here survives. Null and absent are the same. What is
+``Raw`` stays text until a rule matched a Pod whose like was not seen before; absent, it is empty.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Raw, Struct, field
+
+Part = TypeVar("Part")
+
+ABSENT = Raw(b"")
+_DIRECTORY_TYPES = (None, "", "Directory", "DirectoryOrCreate")
+
+
+def _read(text: bytes, decode: Callable[[bytes], Part | None], name: str) -> Part | None:
+    """Decode what was kept as text; an error says where it stands."""
+    try:
+        return decode(text) if text else None
+    except msgspec.ValidationError as error:
+        raise msgspec.ValidationError(f"{name}: {error}") from None
 
 
 class OwnerReference(Struct, gc=False):
@@ -36,6 +52,18 @@ class Toleration(Struct, frozen=True, omit_defaults=True, gc=False):
     toleration_seconds: int | None = field(default=None, name="tolerationSeconds")
 
 
+_decode_tolerations = msgspec.json.Decoder(list[Toleration] | None).decode
+
+
+def read_tolerations(text: bytes) -> list[Toleration] | None:
+    """Read the list of tolerations; None when there is none.
+
+    Raises:
+        msgspec.ValidationError: it is not what it should be.
+    """
+    return _read(text, _decode_tolerations, "tolerations")
+
+
 class NodeSelector(Struct, gc=False):
     """Required terms, ORed; kept as they came so that a copy of one loses nothing."""
 
@@ -55,10 +83,22 @@ class NodeAffinity(Struct, gc=False):
     )
 
 
+_decode_node_affinity = msgspec.json.Decoder(NodeAffinity | None).decode
+
+
+def read_node_affinity(text: bytes | None) -> NodeAffinity | None:
+    """Read the node affinity; None when there is none.
+
+    Raises:
+        msgspec.ValidationError: it is not what it should be.
+    """
+    return _read(text or b"", _decode_node_affinity, "affinity.nodeAffinity")
+
+
 class Affinity(Struct, gc=False):
     """Of all affinities, the one to nodes."""
 
-    node_affinity: NodeAffinity | None = field(default=None, name="nodeAffinity")
+    node_affinity: Raw = field(default=ABSENT, name="nodeAffinity")
 
 
 class SecurityContext(Struct, gc=False):
@@ -73,10 +113,11 @@ class ContainerPort(Struct, gc=False):
     host_port: int | None = field(default=None, name="hostPort")
 
 
-class VolumeMount(Struct, gc=False):
-    """A mount; Bidirectional propagation needs a privileged container."""
-
+class _VolumeMount(Struct, gc=False):
     mount_propagation: str | None = field(default=None, name="mountPropagation")
+
+
+_decode_mounts = msgspec.json.Decoder(list[_VolumeMount] | None).decode
 
 
 class Resources(Struct, gc=False):
@@ -91,8 +132,17 @@ class Container(Struct, gc=False):
 
     security_context: SecurityContext | None = field(default=None, name="securityContext")
     ports: list[ContainerPort] | None = None
-    volume_mounts: list[VolumeMount] | None = field(default=None, name="volumeMounts")
+    volume_mounts: Raw = field(default=ABSENT, name="volumeMounts")
     resources: Resources | None = None
+
+    def is_privileged(self) -> bool:
+        """Tell whether it runs privileged."""
+        return self.security_context is not None and bool(self.security_context.privileged)
+
+    def is_bidirectional(self) -> bool:
+        """Tell whether a mount propagates back; the API server demands ``privileged`` for that."""
+        mounts = _read(bytes(self.volume_mounts), _decode_mounts, "volumeMounts")
+        return any(mount.mount_propagation == "Bidirectional" for mount in mounts or ())
 
 
 class HostPath(Struct, gc=False):
@@ -100,6 +150,10 @@ class HostPath(Struct, gc=False):
 
     path: str | None = None
     type: str | None = None
+
+    def is_directory(self) -> bool:
+        """Tell whether an empty directory can stand in: not for a file, a device or a socket."""
+        return self.type in _DIRECTORY_TYPES and not (self.path or "").endswith(".sock")
 
 
 class Volume(Struct, gc=False):
@@ -120,7 +174,7 @@ class PodSpec(Struct, gc=False):
 
     node_name: str | None = field(default=None, name="nodeName")
     node_selector: dict[str, str] | None = field(default=None, name="nodeSelector")
-    tolerations: list[Toleration] | None = None
+    tolerations: Raw = ABSENT
     affinity: Affinity | None = None
     containers: list[Container] | None = None
     init_containers: list[Container] | None = field(default=None, name="initContainers")

@@ -13,16 +13,20 @@ from webhook.compose import DocumentError
 from webhook.defaults import DEFAULT_KEYS, Defaults, read_defaults
 from webhook.document import parse_documents
 from webhook.index import RuleIndex, index_rules
+from webhook.memory import Memory
 from webhook.node import Node
 from webhook.place import Place
 from webhook.problems import Problem, Report
 from webhook.rules import Rule, read_rule
+from webhook.shape import Relevant, Shape, relevant_to
 from webhook.wording import nearest, quoted, shortened
 
 if TYPE_CHECKING:
+    from webhook.mutate import Mutation
     from webhook.plan import Plan
 
 KEYS = (*DEFAULT_KEYS, "selectors")
+_MEMORY_BYTES = 8 << 20  # some three thousand shapes of Pods; a workflow has two or three
 _VALUES_LIMIT = 300_000  # of one ConfigMap's selectors; ten thousand rules have half of them
 
 
@@ -30,21 +34,27 @@ _VALUES_LIMIT = 300_000  # of one ConfigMap's selectors; ten thousand rules have
 class Profile:
     """A profile that was accepted: rules in the order of their evaluation, shadow rules among them.
 
-    ``index`` finds those that may match a Pod. ``plans`` remembers what rules that matched together
-    amount to; it is a memory, no part of the value.
+    ``index`` finds those that may match a Pod; ``relevant`` is what they look at. ``plans``
+    remembers what rules that matched together amount to, ``mutations`` what was decided about Pods
+    of a shape; they are memories, no part of the value.
     """
 
     version: str = ""
     defaults: Defaults = field(default_factory=Defaults)
     rules: tuple[Rule, ...] = ()
     index: RuleIndex = field(default_factory=RuleIndex)
+    relevant: Relevant = field(default_factory=Relevant)
     plans: "dict[tuple[int, ...], Plan]" = field(default_factory=dict, compare=False, repr=False)
+    mutations: "Memory[Shape, Mutation]" = field(
+        default_factory=lambda: Memory(_MEMORY_BYTES), compare=False, repr=False
+    )
 
 
 def build_profile(version: str, defaults: Defaults, rules: Iterable[Rule]) -> Profile:
     """Order the rules by priority, keeping the list's order among equals, and index them."""
     ordered = tuple(sorted(rules, key=lambda rule: -rule.priority))
-    return Profile(version, defaults, ordered, index_rules(ordered))
+    relevant = relevant_to(ordered, defaults, version)
+    return Profile(version, defaults, ordered, index_rules(ordered), relevant)
 
 
 def parse_profile(data: Mapping[str, str], version: str) -> tuple[Profile | None, list[Problem]]:
