@@ -27,6 +27,12 @@ class Settings:
     drain_seconds: float = 15  # endpoints are removed within seconds; API servers then re-dial
     log_format: str | None = None
 
+    def service_host(self, *, in_pod: bool) -> str:
+        """Give the name by which API servers call the webhook; empty when it cannot be told."""
+        default = SERVICE_NAME if in_pod else ""
+        name = default if self.service_name is None else self.service_name
+        return f"{name}.{self.own_namespace}.svc" if name else ""
+
 
 def flag(field: str) -> str:
     """Name a setting as ``--help`` does: ``--tls-dir``."""

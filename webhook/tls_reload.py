@@ -63,9 +63,17 @@ class ServingCertificate:
             return f"no certificate: {self._problem or 'not read yet'}"
         return self._overdue()
 
-    def load(self) -> None:
-        """Read the directory for the first time; SettingsError when there is no usable pair."""
-        self._swap(load_serving(self._files, self._files.read(), self._clock()))
+    def load(self, *, wait: bool = False) -> None:
+        """Read the directory for the first time; SettingsError when there is no usable pair.
+
+        With ``wait`` that is told by the log and the probe instead, until there is one. But a
+        directory that is not there has been named wrongly, and nobody will make it.
+        """
+        try:
+            self._swap(load_serving(self._files, self._files.read(), self._clock()))
+        except SettingsError:
+            if not (wait and self._files.directory.is_dir()):
+                raise
 
     async def run(self) -> None:
         """Follow the directory for ever."""

@@ -47,14 +47,20 @@ def trusting(ca_file: Path, *alpn: str) -> ssl.SSLContext:
 class Connection:
     """One connection to a URL's host and port; with a context, over TLS."""
 
-    def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        context: ssl.SSLContext | None = None,
+        session: ssl.SSLSession | None = None,
+        server_name: str | None = "localhost",
+    ) -> None:
         address = urlsplit(url)
         self.host = f"{address.hostname}:{address.port}"
         raw = socket.create_connection((address.hostname, address.port), TIMEOUT_SECONDS)
         self.socket: socket.socket = raw
         if context is not None:
             try:
-                self.socket = context.wrap_socket(raw, server_hostname="localhost")
+                self.socket = context.wrap_socket(raw, server_hostname=server_name, session=session)
             except OSError:
                 raw.close()
                 raise

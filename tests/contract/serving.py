@@ -188,11 +188,11 @@ class ServerThread:
 
     @contextmanager
     def running(
-        self, files: TlsFiles, poll_seconds: float = POLL_SECONDS
+        self, files: TlsFiles, poll_seconds: float = POLL_SECONDS, *, wait: bool = False
     ) -> Iterator["ServerThread"]:
-        """Serve until the block ends."""
+        """Serve until the block ends; ``wait``: as in a Pod, also while there is no certificate."""
         certificate = ServingCertificate(files, self.metrics, poll_seconds=poll_seconds)
-        certificate.load()
+        certificate.load(wait=wait)
         with bind("127.0.0.1", 0, "port") as tls, bind("127.0.0.1", 0, "port") as management:
             self.url = f"https://127.0.0.1:{tls.getsockname()[1]}/mutate"
             self.probe_url = f"http://127.0.0.1:{management.getsockname()[1]}"

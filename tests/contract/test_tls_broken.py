@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.contract.reviews import encoded
 from tests.contract.serving import ServerThread, serve_thread, wait_until
 from tests.contract.tls_directory import Pair, TlsDirectory, presented
+from webhook.state import Fixed, Snapshot, State
 from webhook.tls_pair import TlsFiles
 
 POLL_SECONDS = 0.02
@@ -145,6 +146,12 @@ def serial(server: ServerThread) -> int:
         return presented(connection)
 
 
+@pytest.fixture(autouse=True)
+def all_levels(caplog: pytest.LogCaptureFixture) -> None:
+    """Capture what is logged at level info as well."""
+    caplog.set_level(logging.INFO)
+
+
 def problems(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """Give what was said about certificates that were not served."""
     told = [each for each in caplog.records if each.message == "certificate rejected"]
@@ -179,6 +186,30 @@ def test_a_broken_pair_is_told_and_not_served(
         assert serial(server) == good.serial
         assert kept.post(encoded()).status == 200
         assert presented(kept) == before
+
+
+def test_a_server_without_a_certificate_waits_for_one(
+    directory: TlsDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a Pod does that starts before its certificate is signed: alive, not ready, saying why."""
+    shutil.rmtree(directory.path)
+    directory.path.mkdir()
+    waiting = ServerThread(Fixed(State(Snapshot())), directory.ca_file)
+    with waiting.running(TlsFiles(directory.path, "localhost"), POLL_SECONDS, wait=True) as server:
+        wait_until(lambda: len(problems(caplog)) == 1, "the reason")
+        assert problems(caplog)[0]["serving"] == "none"
+        assert server.probe("/healthz").status == 200
+        not_ready = server.probe("/readyz")
+        assert not_ready.status == 503
+        assert b"/tls.crt: cannot be read: no such file" in not_ready.body
+        for _ in range(3):
+            with pytest.raises(OSError, match="EOF occurred"):
+                server.connect()
+        good = directory.issue()
+        directory.swap(good)
+        wait_until(lambda: server.probe("/readyz").status == 200, "the certificate")
+        assert serial(server) == good.serial
+    assert "certificate loaded" in caplog.messages
 
 
 def test_the_metrics_are_those_of_what_is_served(

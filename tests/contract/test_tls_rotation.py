@@ -16,7 +16,7 @@ from webhook.tls_pair import TlsFiles
 
 POLL_SECONDS = 0.02
 ROTATIONS = 50
-PROMISED_SECONDS = 3.0  # the poll's second, a moment to settle, and a busy machine
+PROMISED_SECONDS = 5.0  # the second of the poll, a moment to settle, and a machine that does more
 
 WAYS: dict[str, Callable[[TlsDirectory, Pair], None]] = {
     "kubelet": TlsDirectory.swap,
@@ -119,7 +119,7 @@ def test_an_open_connection_keeps_its_certificate(
 def test_the_command_serves_a_new_certificate_in_time(
     files: Files, directory: TlsDirectory, way: Callable[[TlsDirectory, Pair], None], tmp_path: Path
 ) -> None:
-    """Three seconds after the kubelet's write at the latest; the log says which one it is."""
+    """Some seconds after it was written at the latest; the log says which one it is."""
     way(directory, directory.issue())
     files = Files(files.profile, files.namespaces, directory.path, directory.ca_file)
     with serve_process(files, tmp_path / "log") as process:

@@ -9,6 +9,7 @@ from certs.issue import Pair, issue_ca, issue_serving
 from certs.names import Names
 from webhook.errors import SettingsError
 from webhook.metrics import Metrics
+from webhook.settings import Settings
 from webhook.tls_pair import TlsFiles
 from webhook.tls_reload import POLL_SECONDS, SETTLE_SECONDS, ServingCertificate
 
@@ -134,6 +135,7 @@ def test_without_a_pair_nobody_is_served_and_it_says_why(
     """The reason is what is wrong with the files; it ends with the first good pair."""
     with pytest.raises(SettingsError, match="no such file"):
         certificate.load()
+    certificate.load(wait=True)
     assert certificate.why_unusable == "no certificate: not read yet"
     settle(certificate)
     assert certificate.why_unusable.startswith("no certificate: --tls-dir (VCI_WEBHOOK_TLS_DIR): ")
@@ -143,6 +145,31 @@ def test_without_a_pair_nobody_is_served_and_it_says_why(
     write(tmp_path, issue())
     settle(certificate)
     assert certificate.why_unusable == ""
+
+
+def test_a_directory_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    """A Pod has its volumes from the start: what is missing then was named wrongly."""
+    certificate = ServingCertificate(TlsFiles(tmp_path / "nowhere", HOST), Metrics())
+    with pytest.raises(SettingsError, match="not a directory"):
+        certificate.load(wait=True)
+
+
+@pytest.mark.parametrize(
+    ("service", "in_pod", "host"),
+    [
+        (None, True, "vci-webhook.batch.svc"),
+        (None, False, ""),
+        ("other", True, "other.batch.svc"),
+        ("other", False, "other.batch.svc"),
+        ("", True, ""),
+    ],
+)
+def test_the_name_is_that_of_the_service(
+    tmp_path: Path, service: str | None, *, in_pod: bool, host: str
+) -> None:
+    """In a Pod the Service is the usual one unless told; elsewhere none is expected."""
+    settings = Settings(tls_dir=tmp_path, own_namespace="batch", service_name=service)
+    assert settings.service_host(in_pod=in_pod) == host
 
 
 def test_a_certificate_that_expires_while_it_is_served(

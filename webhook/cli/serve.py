@@ -127,19 +127,11 @@ def serve(**flags: Any) -> None:
 
 
 def _load_certificate(settings: Settings, metrics: Metrics, *, in_pod: bool) -> ServingCertificate:
-    """Read the certificate; in a Pod it need not be there yet, as long as its volume is."""
-    name = settings.service_name
-    if name is None:
-        name = SERVICE_NAME if in_pod else ""
-    host = f"{name}.{settings.own_namespace}.svc" if name else ""
-    clients = settings.client_name or frozenset()
+    """Read the certificate; in a Pod it need not be there yet: somebody has to sign it first."""
+    host, clients = settings.service_host(in_pod=in_pod), settings.client_name or frozenset()
     files = TlsFiles(settings.tls_dir, host, settings.client_ca, clients)
     certificate = ServingCertificate(files, metrics)
-    try:
-        certificate.load()
-    except SettingsError:  # to be told in the log, and by the probe, until there is one
-        if not (in_pod and settings.tls_dir.is_dir()):
-            raise
+    certificate.load(wait=in_pod)
     return certificate
 
 
