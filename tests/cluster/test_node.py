@@ -53,7 +53,7 @@ def test_what_a_container_sees(cluster: Cluster, node: Agent, namespace: str) ->
         effective = next(line for line in open("/proc/self/status") if line.startswith("CapEff"))
         print(json.dumps({
             "user": [os.getuid(), os.getgid()], "root": refused("/x"), "secret": refused("/s/key"),
-            "tmp": os.path.exists("/tmp"), "capabilities": int(effective.split()[1], 16),
+            "tmp": refused("/tmp/x") is not None, "capabilities": int(effective.split()[1], 16),
             "empty": refused("/e/x"), "secret value": open("/s/key").read(),
         }), flush=True)
     """
@@ -71,7 +71,7 @@ def test_what_a_container_sees(cluster: Cluster, node: Agent, namespace: str) ->
         "user": [10001, 10001],
         "root": "Read-only file system",
         "secret": "Read-only file system",
-        "tmp": False,
+        "tmp": True,
         "capabilities": 0,
         "empty": None,
         "secret value": "value",
@@ -249,6 +249,25 @@ def test_the_order_of_an_end(cluster: Cluster, node: Agent, namespace: str) -> N
     ]
     assert output(node, "ends") == ["runs", "asked to stop"]
     assert cluster.admin.find("Pod", "ends", namespace) is None
+
+
+def test_an_end_that_is_hurried(cluster: Cluster, node: Agent, namespace: str) -> None:
+    """A second deletion with a shorter grace period shortens what is left of the first."""
+    program = """
+        import signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("runs", flush=True)
+        while True:
+            time.sleep(1)
+    """
+    pod = program_pod("hurried", program, {}, terminationGracePeriodSeconds=60)
+    cluster.admin.create(pod, namespace)
+    wait_for(node, "hurried", "ready")
+    eventually(lambda: output(node, "hurried") == ["runs"], "a start", 5)
+    cluster.admin.delete("Pod", "hurried", namespace)
+    wait_for(node, "hurried", "terminating, 60 s")
+    cluster.admin.delete("Pod", "hurried", namespace, {"gracePeriodSeconds": 1})
+    wait_for(node, "hurried", "terminating, only 1 s", "main ended: -9", "gone")
 
 
 def test_a_program_that_crashes(cluster: Cluster, node: Agent, namespace: str) -> None:

@@ -59,6 +59,12 @@ class Agent:
         """Find a Pod by its name."""
         return next(pod for pod in list(self.pods.values()) if pod.name == name)
 
+    def printed(self, lines: int = 5) -> str:
+        """Give the last lines that each container printed, for the message of a failing test."""
+        logs = sorted((self.settings.folder / "logs").glob("*.log"))
+        tails = {log.stem: log.read_text("utf-8", "replace").splitlines()[-lines:] for log in logs}
+        return "\n".join(f"{name}: {line}" for name, tail in tails.items() for line in tail)
+
     def _run(self) -> None:
         while not self._stopping:
             try:

@@ -40,6 +40,7 @@ class Container:
     ended_at: float = 0.0
     last_exit: int | None = None
     waiting: str = "ContainerCreating"
+    _deadline: float = 0.0
     _probes: dict[str, Probe] = field(default_factory=dict)
 
     @property
@@ -116,21 +117,25 @@ class Container:
     def stop(self, grace_seconds: float) -> threading.Thread:
         """Stop it in order on a thread: hook, SIGTERM, and SIGKILL when the time is over."""
         self.stop_probes("startupProbe", "livenessProbe")
-        deadline = time.monotonic() + grace_seconds
-        thread = threading.Thread(target=self._stop, args=(deadline,), daemon=True)
+        self._deadline = time.monotonic() + grace_seconds
+        thread = threading.Thread(target=self._stop, daemon=True)
         thread.start()
         return thread
 
-    def _stop(self, deadline: float) -> None:
+    def hurry(self, grace_seconds: float) -> None:
+        """Shorten the time that is left."""
+        self._deadline = min(self._deadline, time.monotonic() + grace_seconds)
+
+    def _stop(self) -> None:
         process = self.process
         if process is None:
             return
         hook = self.spec.get("lifecycle", {}).get("preStop")
         if hook:
-            self._run_hook(hook, deadline)
+            self._run_hook(hook, self._deadline)
         self.signal(signal.SIGTERM)
-        deadline = max(deadline, time.monotonic() + LAST_SECONDS)
-        while process.poll() is None and time.monotonic() < deadline:
+        least = time.monotonic() + LAST_SECONDS
+        while process.poll() is None and time.monotonic() < max(least, self._deadline):
             time.sleep(POLL_SECONDS)
         if process.poll() is None:
             self.tell(f"{self.name}: grace period over")

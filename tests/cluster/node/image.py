@@ -5,6 +5,7 @@ the two packages. What is missing in an image is missing here.
 """
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,10 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A root file system, the PATH in it, and as whom its processes run unless a Pod says."""
+    """A root file system, variables, and as whom its processes run unless a Pod says."""
 
     folders: tuple[Path, ...]
-    path: str
+    environment: Mapping[str, str]
     user: int = 65532
 
     def mount_commands(self) -> list[str]:
@@ -31,7 +32,7 @@ class Image:
 
 def _mount(path: Path) -> list[str]:
     there = f".{path}"
-    if path.is_symlink():
+    if path.is_symlink() and path.parent == Path("/"):
         return [f"ln -s '{path.readlink()}' '{there}'"]
     make = f"mkdir -p '{there}'"
     if path.is_file():
@@ -42,7 +43,13 @@ def _mount(path: Path) -> list[str]:
 def python_image() -> Image:
     """Give the image that has this Python with its packages, and this repository's two."""
     packages = [Path(module.__path__[0]) for module in (webhook, certs)]
-    prefixes = dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix)))
+    prefix = Path(sys.prefix)  # its scripts name the path at which it was made
+    prefixes = dict.fromkeys((Path(sys.base_prefix), prefix, prefix.resolve()))
     own = [path for path in (*prefixes, *packages) if not path.is_relative_to("/usr")]
     system = [path for path in map(Path, (*SYSTEM, *FILES)) if path.exists()]
-    return Image((*system, *own), f"{sys.prefix}/bin:{SYSTEM_PATH}")
+    environment = {
+        "PATH": f"{sys.prefix}/bin:{SYSTEM_PATH}",
+        "PYTHONPATH": str(packages[0].parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return Image((*system, *own), environment)

@@ -52,7 +52,7 @@ class Place:
         """Tell how a container is started, by what its ConfigMaps and Secrets say now."""
         image = self._settings.image(container["image"])
         environment = {
-            "PATH": image.path,
+            **image.environment,
             "HOME": "/",
             "HOSTNAME": self._pod["metadata"]["name"],
             "KUBERNETES_SERVICE_HOST": API_SERVER_ADDRESS,

@@ -44,7 +44,7 @@ class RunningPod:
     _written: Object = field(default_factory=dict)
     _conditions: dict[str, tuple[str, str]] = field(default_factory=dict)
     _began: str = field(default_factory=lambda: written(time.time()))
-    _terminating: bool = False
+    _grace_seconds: int | None = None  # since it is to end
     _gone: bool = False
     _thread: threading.Thread | None = None
 
@@ -52,6 +52,10 @@ class RunningPod:
         """Begin its life."""
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
+
+    @property
+    def _terminating(self) -> bool:
+        return self._grace_seconds is not None
 
     @property
     def name(self) -> str:
@@ -114,8 +118,8 @@ class RunningPod:
 
     def _step(self) -> None:
         """Do what is due now."""
-        if "deletionTimestamp" in self.pod["metadata"] and not self._terminating:
-            self._terminate()
+        if "deletionTimestamp" in self.pod["metadata"]:
+            self._terminate(self.pod["metadata"].get("deletionGracePeriodSeconds", 30))
         if not self.containers and not self._terminating:
             self._prepare()
         for container in self.containers:
@@ -185,12 +189,17 @@ class RunningPod:
             self._start_at[container.name] = time.monotonic() + min(wait, 300.0)
             container.restarts += 1
 
-    def _terminate(self) -> None:
-        self._terminating = True
-        grace = self.pod["metadata"].get("deletionGracePeriodSeconds", 30)
-        self.tell(f"terminating, {grace} s")
-        for container in self.containers:
-            self._stops[container.name] = container.stop(grace)
+    def _terminate(self, grace_seconds: int) -> None:
+        """Begin the end, or hurry when a later deletion gives less time than the first."""
+        if self._grace_seconds is None:
+            self.tell(f"terminating, {grace_seconds} s")
+            for container in self.containers:
+                self._stops[container.name] = container.stop(grace_seconds)
+        elif grace_seconds < self._grace_seconds:
+            self.tell(f"terminating, only {grace_seconds} s")
+            for container in self.containers:
+                container.hurry(grace_seconds)
+        self._grace_seconds = grace_seconds
 
     def _is_over(self) -> bool:
         if self._gone:

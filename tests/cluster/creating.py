@@ -1,0 +1,165 @@
+"""Creates Pods at an even rate through the real API server, and notes each that fails.
+
+Most are dry runs, which the API server sends to the webhook like any other and stores nowhere;
+every tenth is real, stored and deleted again. Nobody schedules them, so nothing but the creation is
+under test.
+"""
+
+import heapq
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.cluster.client import Client, Object
+from tests.cluster.process import eventually
+from tests.cluster.workloads import bare_pod
+
+REAL = 10  # one of so many is stored
+THREADS = 32  # a create may wait five seconds for the webhook's answer, and others must go on
+STOP_SECONDS = 30
+GONE = (200, 202, 404)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A create that did not succeed: when it began, how long it took, what was answered."""
+
+    at: float
+    seconds: float
+    text: str
+
+
+@dataclass(slots=True)
+class Creates:
+    """What came of the creates so far."""
+
+    began: float = field(default_factory=time.time)
+    succeeded: int = 0
+    stored: int = 0
+    late: int = 0  # begun more than 100 ms after its time: the client or the machine is too slow
+    slowest: list[float] = field(default_factory=list)  # the hundred longest, in seconds
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return self.succeeded + len(self.failures)
+
+    def since(self, at: float) -> list[Failure]:
+        """Give the failures of creates that were begun after a time."""
+        return [failure for failure in list(self.failures) if failure.at >= at]
+
+
+class Creating:
+    """Several threads that share a timetable; each has a connection that stays open."""
+
+    def __init__(
+        self, client: Client, namespace: str, rate: float, is_right: Callable[[Object], bool]
+    ) -> None:
+        self.creates = Creates()
+        self._client = client
+        self._path = f"/api/v1/namespaces/{namespace}/pods"
+        self._rate = rate
+        self._is_right = is_right
+        self._body = json.dumps(bare_pod(schedulerName="nobody")).encode()
+        self._lock = threading.Lock()
+        self._number = 0
+        self._stopping = threading.Event()
+        self._begin = time.monotonic()
+        self._connections: list[http.client.HTTPSConnection] = []
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(THREADS)]
+
+    def start(self) -> None:
+        """Begin; the first create is due now."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Wait for what is under way."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+            assert not thread.is_alive(), "a create does not end"
+        for connection in self._connections:
+            connection.close()
+
+    def _run(self) -> None:
+        connection = self._connect()
+        while not self._stopping.is_set():
+            with self._lock:
+                number, self._number = self._number, self._number + 1
+            due = self._begin + number / self._rate
+            if self._stopping.wait(max(0.0, due - time.monotonic())):
+                return
+            late = time.monotonic() - due > 0.1
+            connection = self._create(connection, number, late=late)
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        client = self._client
+        connection = http.client.HTTPSConnection(
+            client.host, client.port, context=client.context, timeout=STOP_SECONDS
+        )
+        self._connections.append(connection)
+        return connection
+
+    def _create(
+        self, connection: http.client.HTTPSConnection, number: int, *, late: bool
+    ) -> http.client.HTTPSConnection:
+        """Create one Pod, and delete it again when it is stored."""
+        began, started = time.time(), time.monotonic()
+        real = number % REAL == 0
+        try:
+            status, answer = self._send(
+                connection, "POST", self._path + ("" if real else "?dryRun=All")
+            )
+        except (OSError, http.client.HTTPException) as error:
+            self._note(began, started, f"client: {error!r}", late=late)
+            return self._connect()
+        made = json.loads(answer)
+        text = "" if status == http.HTTPStatus.CREATED else f"{status} {made.get('message')}"
+        if not text and not self._is_right(made):
+            text = "created without what the webhook adds"
+        self._note(began, started, text, late=late)
+        if real and status == http.HTTPStatus.CREATED:
+            self.creates.stored += 1
+            path = f"{self._path}/{made['metadata']['name']}?gracePeriodSeconds=0"
+            self._send(connection, "DELETE", path)
+        return connection
+
+    def _send(
+        self, connection: http.client.HTTPSConnection, method: str, path: str
+    ) -> tuple[int, bytes]:
+        body = self._body if method == "POST" else None
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    def _note(self, began: float, started: float, text: str, *, late: bool) -> None:
+        seconds = time.monotonic() - started
+        with self._lock:
+            creates = self.creates
+            creates.late += late
+            heapq.heappush(creates.slowest, seconds)
+            if len(creates.slowest) > 100:
+                heapq.heappop(creates.slowest)
+            if text:
+                creates.failures.append(Failure(began, seconds, text))
+            else:
+                creates.succeeded += 1
+
+
+@contextmanager
+def creating(
+    client: Client, namespace: str, rate: float, is_right: Callable[[Object], bool]
+) -> Iterator[Creates]:
+    """Create Pods at a rate (in one second) until the block ends."""
+    under_way = Creating(client, namespace, rate, is_right)
+    under_way.start()
+    try:
+        eventually(lambda: under_way.creates.total >= rate / 2, "creates", 10)
+        yield under_way.creates
+    finally:
+        under_way.stop()

@@ -1,0 +1,63 @@
+"""Nobody notices that the webhook is replaced: creates go on through roll-outs and scaling.
+
+The Deployment's replicas are real processes, and Service, EndpointSlices, readiness and the
+ServiceAccount's rights are the real ones. ``failurePolicy`` is ``Fail``: each review that is lost
+is a Pod that is not created.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.control_plane import Cluster
+from tests.cluster.creating import Creates, creating
+from tests.cluster.deployed import Deployed, deployed, is_right
+from tests.cluster.following import SOAK
+from tests.cluster.node.agent import Agent
+
+RATE = 100.0
+ROLLOUTS = 10 if SOAK else 2
+SCALES = [5, 1, 2] if SOAK else [3, 1, 2]
+
+
+@pytest.fixture
+def webhook(cluster: Cluster, node: Agent, namespace: str) -> Iterator[Deployed]:
+    """Two replicas, in force."""
+    with deployed(cluster, node, namespace) as here:
+        yield here
+
+
+def tell(what: str, creates: Creates) -> None:
+    """Print the figures of a run."""
+    slowest = sorted(creates.slowest)
+    seconds = time.time() - creates.began
+    print(
+        f"{what}: {creates.total} creates in {seconds:.0f} s ({creates.stored} stored), "
+        f"{len(creates.failures)} failed, {creates.late} late, slowest "
+        f"{slowest[-1] * 1000:.0f} ms, hundredth slowest {slowest[0] * 1000:.0f} ms"
+    )
+    for failure in creates.failures[:20]:
+        print(f"  {failure.at - creates.began:.2f} s, took {failure.seconds:.2f} s: {failure.text}")
+
+
+def test_rollouts_lose_nothing(webhook: Deployed, namespace: str) -> None:
+    """While the Deployment is restarted again and again, every create succeeds and is patched."""
+    with creating(webhook.cluster.admin, namespace, RATE, is_right) as creates:
+        for _ in range(ROLLOUTS):
+            webhook.restart()
+        webhook.await_end_of_old_pods()
+    tell(f"{ROLLOUTS} roll-outs", creates)
+    assert not creates.failures
+    ends = {h.what for h in webhook.node.happened("vci-webhook ended", creates.began)}
+    assert ends == {"vci-webhook ended: 0"}
+
+
+def test_scaling_loses_nothing(webhook: Deployed, namespace: str) -> None:
+    """While replicas come and go, every create succeeds and is patched."""
+    with creating(webhook.cluster.admin, namespace, RATE, is_right) as creates:
+        for replicas in SCALES:
+            webhook.scale(replicas)
+        webhook.await_end_of_old_pods()
+    tell(f"scaled to {SCALES}", creates)
+    assert not creates.failures
