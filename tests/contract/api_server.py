@@ -27,6 +27,7 @@ Object = dict[str, Any]
 
 PROFILES = "/api/v1/namespaces/kube-system/configmaps"
 EVENTS = "/api/v1/namespaces/kube-system/events"
+NAMESPACE_DEPTH = 4  # slashes in the path of one namespace
 TOKEN = "first-token"  # noqa: S105 - a test's
 
 
@@ -57,6 +58,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     after_seconds: float = 0
     without_head: bool = False
+    without_date: bool = False  # when ``headers`` have one
 
 
 def listing(version: str, *items: Object, following: str = "") -> Answer:
@@ -291,7 +293,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         while time.monotonic() < ready and api.wait():
             pass
         if not answer.without_head:
-            self.send_response(answer.status)
+            (self.send_response_only if answer.without_date else self.send_response)(answer.status)
             for name, value in (("Transfer-Encoding", "chunked"), *answer.headers):
                 self.send_header(name, value)
             self.end_headers()
@@ -331,7 +333,8 @@ def _kind(method: str, path: str, query: dict[str, str]) -> str:
     if path in ("/api/v1/namespaces", PROFILES):
         verb = "watch" if query.get("watch") == "true" else "list"
         return f"{path.rpartition('/')[2]} {verb}"
-    return "namespace get" if path.startswith("/api/v1/namespaces/") else f"{method} {path}"
+    is_namespace = path.startswith("/api/v1/namespaces/") and path.count("/") == NAMESPACE_DEPTH
+    return "namespace get" if is_namespace else f"{method} {path}"
 
 
 @contextmanager
