@@ -4,6 +4,7 @@ import base64
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from webhook.manifests import (
     namespaces_from_manifests,
     profile_from_manifest,
 )
+from webhook.memory import Memory
 from webhook.plan import plan_for
 from webhook.profile import parse_profile
 from webhook.state import Snapshot
@@ -37,6 +39,7 @@ def _snapshot() -> Snapshot:
 
 
 SNAPSHOT = _snapshot()
+FORGETFUL = replace(SNAPSHOT, profile=replace(SNAPSHOT.profile, mutations=Memory(0)))
 
 
 def fuzz_review(data: bytes) -> None:
@@ -60,6 +63,7 @@ def _answered(data: bytes) -> Answer | None:
         _expect_short_line(str(error))
         return None
     assert json.loads(answer.body)["response"]["allowed"] is True
+    assert answer == review(data, FORGETFUL)
     return answer
 
 
