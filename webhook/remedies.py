@@ -11,7 +11,14 @@ from webhook.observed import Configuration, Mode, Names
 
 INJECT = "cert-manager.io/inject-ca-from"
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
-_ENSURE_FLAGS = {"namespace": "namespace", "service": "service"}
+_ENSURE_FLAGS = {
+    "namespace": "namespace",
+    "service": "service",
+    "ca-secret": "ca_secret",
+    "serving-secret": "tls_secret",
+    "mutating": "mutating",
+    "validating": "validating",
+}
 RIGHTS = "examples/rbac-doctor.yaml"
 
 
