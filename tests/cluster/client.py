@@ -24,6 +24,7 @@ API_VERSIONS = {
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "DaemonSet": "apps/v1",
     "Deployment": "apps/v1",
+    "EndpointSlice": "discovery.k8s.io/v1",
     "Job": "batch/v1",
     "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
     "MutatingAdmissionPolicy": "admissionregistration.k8s.io/v1",

@@ -7,10 +7,12 @@ under test.
 
 import heapq
 import http.client
+import itertools
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,9 +21,8 @@ from tests.cluster.process import eventually
 from tests.cluster.workloads import bare_pod
 
 REAL = 10  # one of so many is stored
-THREADS = 32  # a create may wait five seconds for the webhook's answer, and others must go on
-STOP_SECONDS = 30
-GONE = (200, 202, 404)
+AT_ONCE = 800  # a create may wait five seconds for the webhook's answer, and others must go on
+ANSWER_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Creates:
 
 
 class Creating:
-    """Several threads that share a timetable; each has a connection that stays open."""
+    """A timetable, and for each create a thread and a connection that are free, or new ones."""
 
     def __init__(
         self, client: Client, namespace: str, rate: float, is_right: Callable[[Object], bool]
@@ -66,82 +67,71 @@ class Creating:
         self._is_right = is_right
         self._body = json.dumps(bare_pod(schedulerName="nobody")).encode()
         self._lock = threading.Lock()
-        self._number = 0
         self._stopping = threading.Event()
-        self._begin = time.monotonic()
-        self._connections: list[http.client.HTTPSConnection] = []
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(THREADS)]
+        self._free: list[http.client.HTTPSConnection] = []  # the last one used is used next
+        self._threads = ThreadPoolExecutor(AT_ONCE)
+        self._timetable = threading.Thread(target=self._run, name="timetable", daemon=True)
 
     def start(self) -> None:
         """Begin; the first create is due now."""
-        for thread in self._threads:
-            thread.start()
+        self._timetable.start()
 
     def stop(self) -> None:
         """Wait for what is under way."""
         self._stopping.set()
-        for thread in self._threads:
-            thread.join(STOP_SECONDS)
-            assert not thread.is_alive(), "a create does not end"
-        for connection in self._connections:
+        self._timetable.join()
+        self._threads.shutdown()
+        for connection in self._free:
             connection.close()
 
     def _run(self) -> None:
-        connection = self._connect()
-        while not self._stopping.is_set():
-            with self._lock:
-                number, self._number = self._number, self._number + 1
-            due = self._begin + number / self._rate
+        begin = time.monotonic()
+        for number in itertools.count():
+            due = begin + number / self._rate
             if self._stopping.wait(max(0.0, due - time.monotonic())):
                 return
-            late = time.monotonic() - due > 0.1
-            connection = self._create(connection, number, late=late)
+            self._threads.submit(self._create, number, due)
 
-    def _connect(self) -> http.client.HTTPSConnection:
-        client = self._client
-        connection = http.client.HTTPSConnection(
-            client.host, client.port, context=client.context, timeout=STOP_SECONDS
-        )
-        self._connections.append(connection)
-        return connection
-
-    def _create(
-        self, connection: http.client.HTTPSConnection, number: int, *, late: bool
-    ) -> http.client.HTTPSConnection:
+    def _create(self, number: int, due: float) -> None:
         """Create one Pod, and delete it again when it is stored."""
         began, started = time.time(), time.monotonic()
         real = number % REAL == 0
+        connection = self._free.pop() if self._free else self._connect()
         try:
-            status, answer = self._send(
-                connection, "POST", self._path + ("" if real else "?dryRun=All")
-            )
-        except (OSError, http.client.HTTPException) as error:
-            self._note(began, started, f"client: {error!r}", late=late)
-            return self._connect()
-        made = json.loads(answer)
-        text = "" if status == http.HTTPStatus.CREATED else f"{status} {made.get('message')}"
-        if not text and not self._is_right(made):
-            text = "created without what the webhook adds"
-        self._note(began, started, text, late=late)
-        if real and status == http.HTTPStatus.CREATED:
-            self.creates.stored += 1
-            path = f"{self._path}/{made['metadata']['name']}?gracePeriodSeconds=0"
-            self._send(connection, "DELETE", path)
-        return connection
+            path = self._path if real else f"{self._path}?dryRun=All"
+            status, made = self._send(connection, "POST", path)
+            text = "" if status == http.HTTPStatus.CREATED else f"{status} {made.get('message')}"
+            if not text and not self._is_right(made):
+                text = "created without what the webhook adds"
+            self._note(began, started, due, text)
+            if real and status == http.HTTPStatus.CREATED:
+                self.creates.stored += 1
+                path = f"{self._path}/{made['metadata']['name']}?gracePeriodSeconds=0"
+                self._send(connection, "DELETE", path)
+            self._free.append(connection)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            connection.close()
+            self._note(began, started, due, f"client: {error!r}")
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        client = self._client
+        return http.client.HTTPSConnection(
+            client.host, client.port, context=client.context, timeout=ANSWER_SECONDS
+        )
 
     def _send(
         self, connection: http.client.HTTPSConnection, method: str, path: str
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, Object]:
         body = self._body if method == "POST" else None
         connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        return answer.status, json.loads(answer.read())
 
-    def _note(self, began: float, started: float, text: str, *, late: bool) -> None:
+    def _note(self, began: float, started: float, due: float, text: str) -> None:
         seconds = time.monotonic() - started
         with self._lock:
             creates = self.creates
-            creates.late += late
+            creates.late += started - due > 0.1
             heapq.heappush(creates.slowest, seconds)
             if len(creates.slowest) > 100:
                 heapq.heappop(creates.slowest)

@@ -68,6 +68,13 @@ class Deployed:
         there.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
         return [self.node.pod(pod["metadata"]["name"]) for pod in there]
 
+    def endpoints(self) -> set[str]:
+        """Give the addresses that the API server may choose from."""
+        label = f"kubernetes.io/service-name={NAME}"
+        slices = self.cluster.admin.list("EndpointSlice", NAME, labelSelector=label)
+        every = [endpoint for slice_ in slices for endpoint in slice_["endpoints"] or ()]
+        return {e["addresses"][0] for e in every if e["conditions"]["ready"]}
+
     def metrics(self, pod: RunningPod) -> str:
         """Read a Pod's figures."""
         with urllib.request.urlopen(f"http://{pod.address}:8080/metrics", timeout=5) as answer:
