@@ -6,7 +6,7 @@ No kubelet and no containers: nodes are plain objects, and ``kubelet.Kubelet`` c
 import json
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ class ControlPlane:
     authority: pki.Authority
     port: int = field(default_factory=free_port)
     requeue_seconds: int = 1
+    api_server_flags: dict[str, object] = field(default_factory=dict)  # besides the usual ones
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _started: dict[str, tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=dict)
 
@@ -130,7 +131,9 @@ class Cluster:
 
 
 @contextmanager
-def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster]:
+def control_plane(
+    folder: Path, programs: binaries.Binaries, **argo_environment: str
+) -> Iterator[Cluster]:
     """Run a control plane with its two nodes and Argo until the block ends."""
     (folder / "logs").mkdir(parents=True)
     plane = ControlPlane(folder, programs, pki.Authority(folder))
@@ -139,7 +142,7 @@ def control_plane(folder: Path, programs: binaries.Binaries) -> Iterator[Cluster
         start_api_server(plane, admin, stack)
         _start_controllers(plane, stack)
         create_nodes(admin)
-        _start_argo(plane, admin, stack)
+        _start_argo(plane, admin, stack, argo_environment)
         kubelet = stack.enter_context(Kubelet(admin).running())
         yield Cluster(plane, admin, kubelet)
 
@@ -173,6 +176,7 @@ def start_api_server(
         "audit-policy-file": _write_audit_policy(plane.folder, *audited or (PODS_CREATED,)),
         "audit-log-path": plane.audit_log,
         "profiling": "false",
+        **plane.api_server_flags,
     }
     plane.start(stack, "kube-apiserver", *_flags(flags))
     log = plane.logs / "kube-apiserver.log"
@@ -223,7 +227,9 @@ def _start_controllers(plane: ControlPlane, stack: ExitStack) -> None:
     plane.start(stack, "kube-controller-manager", *_flags(flags))
 
 
-def _start_argo(plane: ControlPlane, admin: Client, stack: ExitStack) -> None:
+def _start_argo(
+    plane: ControlPlane, admin: Client, stack: ExitStack, environment: Mapping[str, str]
+) -> None:
     _install_argo(plane, admin)
     plane.write_kubeconfig("workflow-controller", ARGO_USER, *ARGO_GROUPS)
     plane.start(
@@ -234,6 +240,7 @@ def _start_argo(plane: ControlPlane, admin: Client, stack: ExitStack) -> None:
         "--burst=200",
         LEADER_ELECTION_DISABLE="true",
         DEFAULT_REQUEUE_TIME=f"{plane.requeue_seconds}s",
+        **environment,
     )
 
 
