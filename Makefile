@@ -50,18 +50,18 @@ fix: $(INSTALLED)  ## format, and repair what the linter can repair by itself
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 .PHONY: soak
-soak: $(INSTALLED)  ## the long versions of the tests on a control plane: outages of minutes, thousands of namespaces
-	@VCI_WEBHOOK_SOAK=1 $(BIN)/python -m pytest tests/cluster/test_outage.py tests/cluster/test_following.py
+soak: $(INSTALLED)  ## the long versions of the tests on a control plane: outages of minutes, thousands of namespaces, ten roll-outs under load
+	@VCI_WEBHOOK_SOAK=1 $(BIN)/python -m pytest tests/cluster/test_outage.py tests/cluster/test_following.py \
+		tests/cluster/test_rollout.py tests/cluster/test_disruption.py
 
 .PHONY: fuzz
 fuzz: $(INSTALLED)  ## fuzz the review, the profile and the manifests for SECONDS (600)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
 .PHONY: bench
-bench: $(INSTALLED)  ## how fast, as ratios: beside a bare ASGI application, with many rules and namespaces
-	@$(BIN)/python -m tests.load.bench
+bench: $(INSTALLED)  ## how fast, beside others on this machine; writes docs/performance.md (five minutes on an idle machine)
 	@$(BIN)/python -m tests.load.following
-	@$(BIN)/python -m tests.load.scale
+	@$(BIN)/python -m tests.load.bench
 
 .PHONY: record
 record: $(INSTALLED)  ## record the AdmissionReviews of tests/recorded again, from a real control plane

@@ -1,189 +1,218 @@
-"""``make bench``: reviews per second on one core, beside a bare ASGI application in the same run.
+"""``make bench``: how fast, as ratios to what the same machine does at the same moment.
 
-Absolute numbers say more about the machine than about the server. So each round measures both, one
-right after the other, and what counts is the ratio. The server has core 0 to itself, the client
-core 1; a round in which a server had to wait, for the client or because others used its core,
-says nothing and is repeated.
+Measures everything, prints one table, writes docs/performance.{json,md,svg} and README's figures,
+and ends with status 1 when a ratio is worse by a tenth than the committed one. ``--quick`` measures
+in few rounds and writes nothing; nor does a run on a machine that was busy with something else.
 """
 
+import argparse
 import json
 import os
-import statistics
+import platform
+import re
+import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import trustme
 from rich.console import Console
 from rich.table import Table
 
-from tests.contract.serving import Files, serve_process
-from tests.load.client import Load
+from tests.cluster.binaries import BuildError, UnavailableError
+from tests.load import creates, layers, page, peers, plot, rates, scale, starting
+from tests.load.contenders import PEERS, Server, issue, recorded, servers
+from tests.load.figures import KEPT, Figures, Row, read_committed, regressions
 
-ROOT = Path(__file__).parents[2]
-REVIEWS = ("agent", "steps-hello1")  # 7 KB and 11 KB: an agent's Pod, and an ordinary step's
-CONNECTIONS = 16
-ROUNDS = 9
-ATTEMPTS = 36
-ROUND_SECONDS = 0.7
-BUSY_ENOUGH = 0.9
-GOAL = 0.70
-SERVER_CORE, CLIENT_CORE = 0, 1
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+REVIEWS = {"7 KB": "agent", "11 KB": "steps-hello1"}
+QUICK_ROUNDS = 3
+LIBRARIES = ("uvicorn", "uvloop", "httptools", "msgspec", "fastapi")
+MODULES = ("k8s.io/api", "sigs.k8s.io/controller-runtime")
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What one server did in one round."""
+class Bench:
+    """One run: rows and details as they are found."""
 
-    per_second: float
-    cpu_microseconds: float
-    busy: float
+    def __init__(self, console: Console, *, quick: bool) -> None:
+        self.rows: list[Row] = []
+        self.details: dict[str, Any] = {"reviews": {}, "connections": {}, "creates": {}}
+        self.quiet = True
+        self._console = console
+        self._quick = quick
+
+    def run(self) -> None:
+        """Measure everything."""
+        programs = self._peers()
+        for name, recording in REVIEWS.items():
+            self._reviews(name, recorded(recording), programs)
+        self._connections(recorded(next(iter(REVIEWS.values()))), programs)
+        self._creates(programs)
+        self._say("reviews without a server, rules and namespaces")
+        self.details["review_microseconds"] = {
+            name: layers.review_microseconds(recorded(each)) for name, each in REVIEWS.items()
+        }
+        self.rows += scale.rows(scale.measure(self._rounds(scale.ROUNDS)))
+        self._starting()
+
+    def _say(self, what: str) -> None:
+        self._console.print(f"measuring: {what}", style="dim")
+
+    def _rounds(self, usual: int) -> int:
+        return QUICK_ROUNDS if self._quick else usual
+
+    def _peers(self) -> Mapping[str, Path]:
+        """Build the Go webhooks; without Go there is less to compare with."""
+        try:
+            return peers.build()
+        except (UnavailableError, BuildError) as error:
+            self._console.print(f"without the Go webhooks: {error}", style="yellow")
+            return {}
+
+    def _reviews(self, name: str, body: bytes, programs: Mapping[str, Path]) -> None:
+        """Measure reviews on connections kept alive."""
+        with tempfile.TemporaryDirectory(prefix="vci-webhook-bench-") as folder:
+            tls_dir = issue(Path(folder))
+            with servers(tls_dir, body, programs) as started:
+                self._say(f"reviews of {name}, connections kept alive")
+                rounds, quiet = rates.kept_alive(started, tls_dir, body, self._rounds(rates.ROUNDS))
+                self.quiet = self.quiet and quiet
+                group = f"reviews/s, {name}"
+                self.rows += rates.rate_rows(group, rounds, quiet=quiet)
+                self.details["reviews"][name] = rates.summed_up(rounds)
+
+    def _connections(self, body: bytes, programs: Mapping[str, Path]) -> None:
+        """Measure a new connection for each review."""
+        with tempfile.TemporaryDirectory(prefix="vci-webhook-bench-") as folder:
+            tls_dir = issue(Path(folder))
+            with servers(tls_dir, body, programs) as started:
+                self._new_connections(started, body)
+
+    def _new_connections(self, started: Sequence[Server], body: bytes) -> None:
+        for resume, name in ((False, "full handshake"), (True, "resumed")):
+            self._say(f"a new connection for each review, {name}")
+            rounds, shares = rates.new_connections(
+                started, body, resume=resume, rounds=self._rounds(rates.NEW_ROUNDS)
+            )
+            group = f"new connection, {name}"
+            self.rows += rates.new_rows(group, rounds, None if resume else rates.NEW_GOAL)
+            self.details["connections"][group] = rates.summed_up(rounds)
+            if resume:
+                self.details["resumed"] = shares
+
+    def _creates(self, programs: Mapping[str, Path]) -> None:
+        """Measure creates through an API server, where nothing outside sees it."""
+        self._say("creates through a real API server")
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            command = [sys.executable, "-m", "tests.load.creates", file.name]
+            command += [str(self._rounds(creates.ROUNDS)), *map(str, programs.values())]
+            if subprocess.run(command, check=False).returncode:
+                self._console.print("without creates: the control plane is missing", style="yellow")
+                return
+            rounds = json.loads(Path(file.name).read_text("utf-8"))
+        self.rows += creates.rows(rounds)
+        self.details["creates"] = creates.summed_up(rounds)
+
+    def _starting(self) -> None:
+        """Measure starts and memory."""
+        self._say("starts and memory")
+        with tempfile.TemporaryDirectory(prefix="vci-webhook-bench-") as folder:
+            found = starting.measure(Path(folder), self._rounds(starting.STARTS))
+        self.rows += starting.rows(*found)
+        self.details["starts"], self.details["megabytes"] = found
+
+    def complete(self) -> bool:
+        """Tell whether nothing is missing: only then it is worth keeping."""
+        measured = self.details["reviews"][next(iter(REVIEWS))]
+        return bool(self.details["creates"]) and PEERS.keys() <= measured.keys()
+
+    def figures(self) -> Figures:
+        """Return everything, with what it was measured on."""
+        date = datetime.now(UTC).date().isoformat()
+        return Figures(date, _machine(), _versions(), self.quiet, self.rows, self.details)
 
 
-Round = tuple[Figures, Figures]  # the bare server, the webhook
+def _machine() -> dict[str, str]:
+    """Tell what matters about this machine."""
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
+    return {
+        "processor": processor[1] if processor else platform.machine(),
+        "cores": str(os.cpu_count()),
+        "kernel": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
+    }
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A running server, and the connections to it."""
+def _versions() -> dict[str, str]:
+    """Tell the versions of what was measured."""
+    modules = (peers.SOURCES / "go.mod").read_text("utf-8")
+    go = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False)
+    found = {name: re.search(rf"{re.escape(name)} v(\S+)", modules) for name in MODULES}
+    return {
+        "Python": platform.python_version(),
+        "OpenSSL": ssl.OPENSSL_VERSION.split()[1],
+        **{name: version(name) for name in LIBRARIES},
+        "Go": go.stdout.strip().removeprefix("go") or "none",
+        **{name: match[1] if match else "" for name, match in found.items()},
+    }
 
-    pid: int
-    load: Load
 
-    def measure(self, body: bytes, seconds: float = ROUND_SECONDS) -> Figures:
-        """Keep the server busy for a while."""
-        before = _cpu_seconds(self.pid)
-        answers, elapsed = self.load.run(body, seconds)
-        used = _cpu_seconds(self.pid) - before
-        return Figures(answers / elapsed, used / answers * 1e6, used / elapsed)
+def table(rows: Sequence[Row]) -> Table:
+    """Show all ratios."""
+    shown = Table(title="Median (least to most)", title_justify="left")
+    shown.add_column("what")
+    for heading in ("found", "goal"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("reached")
+    group = ""
+    for row in rows:
+        if row.group != group:
+            group = row.group
+            shown.add_section()
+            shown.add_row(f"[bold]{group}[/]")
+        style = {"yes": "green", "no": "red", "": None}[row.verdict()]
+        shown.add_row(row.what, row.value(), row.goal_text(), row.verdict(), style=style)
+    return shown
 
 
 def main() -> int:
-    """Measure, print one table, and return 0."""
+    """Measure, show, write and compare; status 1 says that something became slower."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds, and write nothing")
+    parser.add_argument("--write", action="store_true", help="keep also what a busy machine gave")
+    options = parser.parse_args()
     console = Console()
-    _pin(os.getpid(), CLIENT_CORE)
-    table = _table()
-    with tempfile.TemporaryDirectory(prefix="vci-webhook-bench-") as folder:
-        tls_dir = _issue(Path(folder))
-        for name in REVIEWS:
-            body = (ROOT / "tests" / "recorded" / f"{name}.json").read_bytes()
-            with _contenders(tls_dir, body) as (bare, webhook):
-                rounds = _rounds(bare, webhook, body, console)
-            _report(table, f"{name}, {len(body) / 1000:.1f} KB", rounds)
-    console.print(table)
-    return 0
-
-
-@contextmanager
-def _contenders(tls_dir: Path, body: bytes) -> Iterator[tuple[Contender, Contender]]:
-    """Start the webhook, and a bare server that answers as many bytes as the webhook does."""
-    files = Files(ROOT / "examples/vci-profile.yaml", ROOT / "examples/namespace.yaml", tls_dir)
-    with ExitStack() as stack:
-        server = stack.enter_context(serve_process(files, tls_dir / "log"))
-        port = int(server.url.split(":")[2].split("/", maxsplit=1)[0])
-        webhook = _contender(stack, server.process.pid, port, files.ca)
-        answer = webhook.load.ask(body).body
-        assert json.loads(answer)["response"]["patchType"] == "JSONPatch", answer
-        bare = _contender(stack, *_start_echo(stack, tls_dir, len(answer)), files.ca)
-        yield bare, webhook
-
-
-def _contender(stack: ExitStack, pid: int, port: int, ca: Path) -> Contender:
-    """Pin a server to its core and connect to it."""
-    _pin(pid, SERVER_CORE)
-    load = Load(port, ca, CONNECTIONS)
-    stack.callback(load.close)
-    return Contender(pid, load)
-
-
-def _start_echo(stack: ExitStack, tls_dir: Path, answer_bytes: int) -> tuple[int, int]:
-    """Start the bare server; return its process id and port."""
-    command = [sys.executable, "-m", "tests.load.echo", str(tls_dir), str(answer_bytes)]
-    process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-    stack.callback(process.kill)
-    assert process.stdout is not None
-    return process.pid, int(process.stdout.readline())
-
-
-def _rounds(bare: Contender, webhook: Contender, body: bytes, console: Console) -> list[Round]:
-    """Measure both in turn until enough rounds count; each is idle while the other is measured."""
-    for contender in (bare, webhook):
-        contender.measure(body)
-    rounds: list[Round] = []
-    good: list[Round] = []
-    while len(good) < ROUNDS and len(rounds) < ATTEMPTS:
-        figures = bare.measure(body), webhook.measure(body)
-        rounds.append(figures)
-        if min(each.busy for each in figures) >= BUSY_ENOUGH:
-            good.append(figures)
-    if len(good) == ROUNDS:
-        return good
-    console.print(
-        f"only {len(good)} of {ATTEMPTS} rounds had busy servers: this machine does something else "
-        "too, so all rounds are shown; compare the processor time rather than the rate",
-        style="yellow",
-    )
-    return rounds
-
-
-def _table() -> Table:
-    """Make the table's head."""
-    table = Table(
-        title=f"One core, {CONNECTIONS} TLS connections kept alive: median (least to most)",
-        title_justify="left",
-    )
-    table.add_column("review")
-    table.add_column("server")
-    for heading in ("reviews/s", "µs of processor each", f"ratio, goal {GOAL:.2f}"):
-        table.add_column(heading, justify="right")
-    return table
-
-
-def _report(table: Table, review: str, rounds: list[Round]) -> None:
-    """Add the row of each server."""
-    for index, server in enumerate(("bare ASGI", "webhook")):
-        ratios = [figures[index].per_second / figures[0].per_second for figures in rounds]
-        table.add_row(
-            "" if index else review,
-            server,
-            _spread([figures[index].per_second for figures in rounds], ",.0f"),
-            _spread([figures[index].cpu_microseconds for figures in rounds], ".0f"),
-            _spread(ratios, ".2f") if index else "1",
+    bench = Bench(console, quick=options.quick)
+    bench.run()
+    figures = bench.figures()
+    console.print(table(figures.rows))
+    if not bench.quiet:
+        console.print(
+            "this machine did something else too: reviews are compared by processor time, not by "
+            "rate, and nothing is written (unless --write is given)",
+            style="yellow",
         )
-    table.add_section()
+    committed = read_committed()
+    if not options.quick and bench.complete() and (bench.quiet or options.write):
+        KEPT.write_text(figures.text(), "utf-8")
+        page.write(figures)
+        plot.write(page.PLOT, figures.details)
+    return _compare(console, figures, committed)
 
 
-def _spread(figures: list[float], form: str) -> str:
-    """Write a median with the least and the most."""
-    least, most = min(figures), max(figures)
-    return f"{statistics.median(figures):{form}} ({least:{form}} to {most:{form}})"
-
-
-def _issue(folder: Path) -> Path:
-    """Make a serving certificate with an ECDSA key, and the CA beside it."""
-    ca = trustme.CA()
-    leaf = ca.issue_cert("localhost", "127.0.0.1")
-    ca.cert_pem.write_to_path(folder / "ca.crt")
-    leaf.private_key_pem.write_to_path(folder / "tls.key")
-    leaf.cert_chain_pems[0].write_to_path(folder / "tls.crt")
-    return folder
-
-
-def _pin(pid: int, core: int) -> None:
-    """Keep a process on one core, where there are two."""
-    if (os.cpu_count() or 1) > 1:
-        os.sched_setaffinity(pid, {core})
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Give the processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+def _compare(console: Console, figures: Figures, committed: Figures | None) -> int:
+    """Say what became slower than it was; return the exit status."""
+    if committed is None:
+        console.print("nothing to compare with yet")
+        return 0
+    worse = list(regressions(figures.rows, committed.rows))
+    for line in worse:
+        console.print(f"slower than committed: {line}", style="bold red", soft_wrap=True)
+    if not worse:
+        console.print(f"no ratio is worse by a tenth than on {committed.date}")
+    return 1 if worse else 0
 
 
 if __name__ == "__main__":

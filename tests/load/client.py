@@ -7,8 +7,11 @@ connection has a request under way at any time, and answers are taken in turn.
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 TIMEOUT_SECONDS = 20.0
@@ -33,6 +36,24 @@ def request_of(body: bytes, port: int) -> bytes:
     return head.encode() + body
 
 
+def whole_answer(received: bytes | bytearray) -> Answer | None:
+    """Read an answer, unless some of it is still to come."""
+    head, end, rest = received.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    status, *headers = head.decode().lower().split("\r\n")
+    assert " 200 " in status, received
+    length = next(int(h.split(":")[1]) for h in headers if h.startswith("content-length:"))
+    return Answer(bytes(rest), len(received)) if len(rest) == length else None
+
+
+def _connected(port: int) -> socket.socket:
+    """Open a TCP connection that sends at once, as the API server's do."""
+    raw = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return raw
+
+
 class Load:
     """A number of kept-alive TLS connections to one port."""
 
@@ -45,9 +66,8 @@ class Load:
 
     def _connect(self, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Open one connection."""
-        raw = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._stack.enter_context(context.wrap_socket(raw, server_hostname="localhost"))
+        wrapped = context.wrap_socket(_connected(port), server_hostname="localhost")
+        return self._stack.enter_context(wrapped)
 
     def close(self) -> None:
         """Close all connections."""
@@ -58,15 +78,11 @@ class Load:
         connection = self._sockets[0]
         connection.sendall(request_of(body, self._port))
         received = b""
-        while b"\r\n\r\n" not in received:
-            received += connection.recv(65536)
-        head, _, rest = received.partition(b"\r\n\r\n")
-        status, *headers = head.decode().lower().split("\r\n")
-        assert " 200 " in status, received
-        length = next(int(h.split(":")[1]) for h in headers if h.startswith("content-length:"))
-        while len(rest) < length:
-            rest += connection.recv(65536)
-        return Answer(rest, len(head) + 4 + length)
+        while not (answer := whole_answer(received)):
+            more = connection.recv(65536)
+            assert more, f"the server closed a connection after {received!r}"
+            received += more
+        return answer
 
     def run(self, body: bytes, seconds: float) -> tuple[int, float]:
         """Keep every connection busy for a while; return the number of answers and the time."""
@@ -93,3 +109,53 @@ class Load:
             read = connection.recv_into(buffer, size)
             assert read, "the server closed a connection"
             size -= read
+
+
+class Newcomers:
+    """Clients that open a connection for each request, several at a time.
+
+    They do not verify the certificate: that is a client's work, and the server is what is measured.
+    """
+
+    def __init__(self, port: int, clients: int) -> None:
+        self._address = "127.0.0.1", port
+        self._clients = clients
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.check_hostname = False
+        self._context.verify_mode = ssl.CERT_NONE
+        self._context.set_alpn_protocols(["http/1.1"])
+
+    def run(self, body: bytes, seconds: float, *, resume: bool) -> tuple[int, float, int]:
+        """Come anew for a while; return the number of answers, the time, and how many resumed."""
+        started = time.perf_counter()
+
+        def come(_client: int) -> list[bool]:
+            return list(self._visits(body, started + seconds, resume=resume))
+
+        with ThreadPoolExecutor(self._clients) as threads:
+            resumed = list(chain.from_iterable(threads.map(come, range(self._clients))))
+        return len(resumed), time.perf_counter() - started, sum(resumed)
+
+    def _visits(self, body: bytes, deadline: float, *, resume: bool) -> Iterator[bool]:
+        """Visit until the time is over; tell of each visit whether it resumed a session."""
+        request, buffer = request_of(body, self._address[1]), bytearray(65536)
+        session: ssl.SSLSession | None = None
+        while time.perf_counter() < deadline:
+            resumed, session = self._visit(request, buffer, session if resume else None)
+            yield resumed
+
+    def _visit(
+        self, request: bytes, buffer: bytearray, session: ssl.SSLSession | None
+    ) -> tuple[bool, ssl.SSLSession | None]:
+        """Connect, ask once, and leave."""
+        with (
+            _connected(self._address[1]) as raw,
+            self._context.wrap_socket(raw, session=session) as connection,
+        ):
+            connection.sendall(request)
+            received = bytearray()
+            while not whole_answer(received):
+                read = connection.recv_into(buffer)
+                assert read, "the server closed a connection"
+                received += buffer[:read]
+            return bool(connection.session_reused), connection.session

@@ -1,18 +1,17 @@
-"""A bare ASGI application under the webhook's uvicorn settings: what answering alone costs.
+"""A bare ASGI application under uvicorn, with the same loop and parser: what answering alone costs.
 
 ``python -m tests.load.echo TLS_DIR ANSWER_BYTES`` prints its port, reads each body and answers a
-constant.
+constant. Nothing of the webhook's own server is in it.
 """
 
+import socket
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from webhook.server import bind, uvicorn_config
-from webhook.tls import load_serving_context
+KEEP_ALIVE_SECONDS = 120
+BACKLOG = 2048
 
 
 class Echo:
@@ -35,11 +34,22 @@ class Echo:
 
 def main(tls_dir: str, answer_bytes: str) -> None:
     """Serve until killed."""
-    context = load_serving_context(Path(tls_dir), "echo", datetime.now(UTC))
-    config = uvicorn_config(Echo(int(answer_bytes)), context)
-    config.http = "httptools"  # uvicorn's own protocol, without ours on top
-    config.loop = "uvloop"
-    with bind("127.0.0.1", 0, "port") as sock:
+    config = uvicorn.Config(
+        Echo(int(answer_bytes)),
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        ssl_certfile=f"{tls_dir}/tls.crt",
+        ssl_keyfile=f"{tls_dir}/tls.key",
+    )
+    with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as sock:
         sys.stdout.write(f"{sock.getsockname()[1]}\n")
         sys.stdout.flush()
         uvicorn.Server(config).run(sockets=[sock])

@@ -1,4 +1,4 @@
-"""``make bench``, second part: what ten thousand namespaces cost the webhook and those who ask it.
+"""``make bench``, first part: what ten thousand namespaces cost the webhook and those who ask it.
 
 The API server here is a script, so that the figures are the webhook's own; it runs in a process of
 its own, and so does the webhook. Reviews are asked for one at a time, every two milliseconds.

@@ -1,5 +1,6 @@
 """An API server with thousands of namespaces, in a process of its own: it obeys words on its stdin.
 
+``python -m tests.load.many FOLDER NAMESPACES [RULES]``: at first there is one rule, or so many.
 ``expire``: every watch of namespaces must begin anew. ``change COUNT``: so many labels change, the
 last of them to ``done``. ``profile BYTES``: the profile changes to one of such a size. ``times``:
 print when which request came, on the clock that all processes of a machine share.
@@ -102,21 +103,26 @@ def described(number: int, version: str = "1", vci: str = "") -> Object:
     return made
 
 
-def large_profile(version: int, size: int) -> Object:
-    """Make a profile with as many rules as so many bytes hold."""
-    rules = json.loads(profile()["data"]["selectors"])
+def profile_of(rules: int, version: int = 10) -> Object:
+    """Make a profile with so many more rules than one."""
     rule = {"namespaceSelector": {"matchLabels": {"x": "y"}}, "effect": {"labels": {"a": "b"}}}
-    count = size // (len(json.dumps(rule)) + 30)
-    rules += [{"name": f"rule-{version}-{number}", **rule} for number in range(count)]
     made = profile(str(version))
-    made["data"]["selectors"] = json.dumps(rules)
+    more = [{"name": f"rule-{version}-{number}", **rule} for number in range(rules)]
+    made["data"]["selectors"] = json.dumps(json.loads(made["data"]["selectors"]) + more)
     return made
 
 
-def main(folder: Path, count: int) -> None:
+def large_profile(version: int, size: int) -> Object:
+    """Make a profile with as many rules as so many bytes hold."""
+    two, three = (len(json.dumps(profile_of(rules, version))) for rules in (1, 2))
+    return profile_of(size // (three - two), version)
+
+
+def main(folder: Path, count: int, rules: int = 1) -> None:
     """Serve until stdin ends."""
     api = ManyNamespaces(folder)
     api.fill(count)
+    api.script("configmaps list", listing("10", profile_of(rules - 1)))
     api.up()
     print(json.dumps(api.environment), flush=True)
     for line in sys.stdin:
@@ -126,4 +132,4 @@ def main(folder: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

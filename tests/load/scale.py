@@ -4,56 +4,44 @@ Each round measures all situations, one right after the other, and what counts i
 """
 
 import json
-import statistics
-import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-from rich.table import Table
 from rpds import HashTrieMap
 
+from tests.load.contenders import recorded
+from tests.load.figures import Row, Spread
 from webhook.admission import review
 from webhook.profile import Profile, parse_profile
 from webhook.state import Snapshot
 
-ROOT = Path(__file__).parents[2]
-REVIEW = ROOT / "tests" / "recorded" / "steps-hello1.json"
 PLACED = "workflows"  # the namespace of the review
 MANY_RULES, MANY_NAMESPACES = 1_000, 10_000
 ROUNDS, REVIEWS_A_ROUND = 15, 1_000
 GOAL = 1.30
+SITUATIONS = {
+    "1 rule, 1 namespace": (1, 1),
+    f"{MANY_RULES:,} rules, 1 namespace": (MANY_RULES, 1),
+    f"{MANY_RULES:,} rules, {MANY_NAMESPACES:,} namespaces": (MANY_RULES, MANY_NAMESPACES),
+}
 
 
-def main() -> int:
-    """Measure, print the table, and return 0."""
-    Console().print(measure())
-    return 0
+def measure(rounds: int = ROUNDS) -> list[dict[str, float]]:
+    """Return the microseconds of a review in each situation."""
+    body = recorded("steps-hello1")
+    snapshots = {name: _snapshot(*counts) for name, counts in SITUATIONS.items()}
+    return [
+        {name: _microseconds(body, snapshot) for name, snapshot in snapshots.items()}
+        for _ in range(rounds)
+    ]
 
 
-def measure() -> Table:
-    """Return the table of situations."""
-    body = REVIEW.read_bytes()
-    situations = {
-        "1 rule, 1 namespace": _snapshot(1, 1),
-        f"{MANY_RULES:,} rules, 1 namespace": _snapshot(MANY_RULES, 1),
-        f"{MANY_RULES:,} rules, {MANY_NAMESPACES:,} namespaces": _snapshot(
-            MANY_RULES, MANY_NAMESPACES
-        ),
-    }
-    rounds = [[_microseconds(body, each) for each in situations.values()] for _ in range(ROUNDS)]
-    table = Table(
-        title="A review without the network: median (least to most)", title_justify="left"
-    )
-    table.add_column("situation")
-    for heading in ("µs a review", f"ratio, goal at most {GOAL:.2f}"):
-        table.add_column(heading, justify="right")
-    for index, situation in enumerate(situations):
-        ratios = [figures[index] / figures[0] for figures in rounds]
-        times = [figures[index] for figures in rounds]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        table.add_row(situation, f"{statistics.median(times):.0f}", spread if index else "1")
-    return table
+def rows(rounds: Sequence[dict[str, float]]) -> Iterator[Row]:
+    """Compare each situation with the first."""
+    first, *others = SITUATIONS
+    for name in others:
+        ratios = [measured[name] / measured[first] for measured in rounds]
+        yield Row(f"time of a review, against {first}", name, Spread.of(ratios), GOAL, at_most=True)
 
 
 def _snapshot(rules: int, namespaces: int) -> Snapshot:
@@ -87,7 +75,3 @@ def _microseconds(body: bytes, snapshot: Snapshot) -> float:
     for _ in range(REVIEWS_A_ROUND):
         review(body, snapshot)
     return (time.process_time() - started) / REVIEWS_A_ROUND * 1e6
-
-
-if __name__ == "__main__":
-    sys.exit(main())
