@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -46,6 +47,13 @@ class Deployed:
         self.await_rollout()
         eventually(lambda: len(self.pods()) == replicas, f"{replicas} replicas", SETTLED_SECONDS)
 
+    def set_policy(self, policy: str) -> None:
+        """Say what becomes of Pods that the webhook gives no answer about."""
+        admin = self.cluster.admin
+        webhooks = admin.get("MutatingWebhookConfiguration", NAME)["webhooks"]
+        webhooks[0]["failurePolicy"] = policy
+        admin.patch("MutatingWebhookConfiguration", NAME, "", {"webhooks": webhooks})
+
     def await_rollout(self) -> None:
         """Wait until all Pods are as the Deployment says now; what they print tells why not."""
         try:
@@ -75,10 +83,11 @@ class Deployed:
         every = [endpoint for slice_ in slices for endpoint in slice_["endpoints"] or ()]
         return {e["addresses"][0] for e in every if e["conditions"]["ready"]}
 
-    def metrics(self, pod: RunningPod) -> str:
-        """Read a Pod's figures."""
+    def reviews(self, pod: RunningPod) -> float:
+        """Tell how many Pods a replica has decided about, by its own figures."""
         with urllib.request.urlopen(f"http://{pod.address}:8080/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
+            text = answer.read().decode()
+        return sum(map(float, re.findall(r"(?m)^vci_webhook_reviews_total\{.*\} (\S+)$", text)))
 
     def _kubectl(self, *arguments: str) -> None:
         self.cluster.plane.kubectl(f"--namespace={NAME}", *arguments)

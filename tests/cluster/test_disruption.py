@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import signal
 import sys
 import time
@@ -16,13 +17,15 @@ import pytest
 
 from tests.cluster.control_plane import Cluster
 from tests.cluster.creating import Creates, creating
-from tests.cluster.deployed import Deployed, deployed, is_right
+from tests.cluster.deployed import NAME, Deployed, deployed, is_right
 from tests.cluster.following import SOAK
 from tests.cluster.node.agent import Agent
 from tests.cluster.node.pod import RunningPod
 from tests.cluster.process import eventually, running
+from tests.cluster.test_argo_outage import refusal
 from tests.cluster.test_clock import LIBRARIES, clock
 from tests.cluster.test_rollout import RATE, tell
+from tests.cluster.workloads import bare_pod
 
 __all__ = ["clock"]  # a fixture
 
@@ -132,6 +135,32 @@ def test_a_replica_that_hangs_for_good(webhook: Deployed, namespace: str) -> Non
         go_on(creates, 3)
         assert all(f.at < gone + 0.5 for f in creates.failures)
     tell("hangs for good", creates)
+
+
+def test_without_any_replica(cluster: Cluster, webhook: Deployed, namespace: str) -> None:
+    """With Fail nothing is created where it is in force, elsewhere all is; it comes back alone.
+
+    With Ignore Pods are created without it, which the API server counts; so they are when its
+    configuration is deleted, which always works.
+    """
+    admin = cluster.admin
+    webhook.scale(0)
+    eventually(lambda: "no endpoints available" in refusal(cluster, namespace), "a refusal", 20)
+    assert "spec" in admin.create(bare_pod(), "default", "?dryRun=All")
+    webhook.set_policy("Ignore")
+    eventually(lambda: not refusal(cluster, namespace), "a Pod without the webhook", 20)
+    assert not is_right(admin.create(bare_pod(), namespace, "?dryRun=All"))
+    counted = rf'webhook_fail_open_count\{{name="{NAME}.vci-webhook.test",type="admit"\}} [1-9]'
+    assert re.search(counted, admin.send("GET", "/metrics").decode())
+    webhook.set_policy("Fail")
+    eventually(lambda: refusal(cluster, namespace), "a refusal", 20)
+    webhook.scale(2)
+    eventually(lambda: not refusal(cluster, namespace), "the webhook's return", 20)
+    assert is_right(admin.create(bare_pod(), namespace, "?dryRun=All"))
+    webhook.scale(0)
+    eventually(lambda: refusal(cluster, namespace), "a refusal", 20)
+    admin.delete("MutatingWebhookConfiguration", NAME)
+    eventually(lambda: not refusal(cluster, namespace), "a Pod without the configuration", 20)
 
 
 def test_less_of_the_processors(webhook: Deployed, namespace: str, tmp_path: Path) -> None:

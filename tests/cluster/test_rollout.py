@@ -15,10 +15,14 @@ from tests.cluster.creating import Creates, creating
 from tests.cluster.deployed import Deployed, deployed, is_right
 from tests.cluster.following import SOAK
 from tests.cluster.node.agent import Agent
+from tests.cluster.process import eventually
 
 RATE = 100.0
-ROLLOUTS = 10 if SOAK else 2
+ROLLOUTS = 10 if SOAK else 2  # at least
+ROLLOUT_CREATES = 60_000 if SOAK else 0
 SCALES = [5, 1, 2] if SOAK else [3, 1, 2]
+SCALE_CREATES = 45_000 if SOAK else 0
+LEAST_SHARE = 0.1  # of four; an even one is a quarter
 
 
 @pytest.fixture
@@ -44,10 +48,12 @@ def tell(what: str, creates: Creates) -> None:
 def test_rollouts_lose_nothing(webhook: Deployed, namespace: str) -> None:
     """While the Deployment is restarted again and again, every create succeeds and is patched."""
     with creating(webhook.cluster.admin, namespace, RATE, is_right) as creates:
-        for _ in range(ROLLOUTS):
+        rollouts = 0
+        while rollouts < ROLLOUTS or creates.total < ROLLOUT_CREATES:
             webhook.restart()
+            rollouts += 1
         webhook.await_end_of_old_pods()
-    tell(f"{ROLLOUTS} roll-outs", creates)
+    tell(f"{rollouts} roll-outs", creates)
     assert not creates.failures
     ends = {h.what for h in webhook.node.happened("vci-webhook ended", creates.began)}
     assert ends == {"vci-webhook ended: 0"}
@@ -56,8 +62,24 @@ def test_rollouts_lose_nothing(webhook: Deployed, namespace: str) -> None:
 def test_scaling_loses_nothing(webhook: Deployed, namespace: str) -> None:
     """While replicas come and go, every create succeeds and is patched."""
     with creating(webhook.cluster.admin, namespace, RATE, is_right) as creates:
-        for replicas in SCALES:
-            webhook.scale(replicas)
+        rounds = 0
+        while not rounds or creates.total < SCALE_CREATES:
+            for replicas in SCALES:
+                webhook.scale(replicas)
+            rounds += 1
         webhook.await_end_of_old_pods()
-    tell(f"scaled to {SCALES}", creates)
+    tell(f"scaled to {SCALES}, {rounds} times", creates)
     assert not creates.failures
+    ends = {h.what for h in webhook.node.happened("vci-webhook ended", creates.began)}
+    assert ends == {"vci-webhook ended: 0"}
+
+
+def test_new_replicas_get_their_share(webhook: Deployed, namespace: str) -> None:
+    """Soon after there are more replicas, each has part of the work."""
+    with creating(webhook.cluster.admin, namespace, RATE, is_right) as creates:
+        webhook.scale(4)
+        before, total = {pod.name: webhook.reviews(pod) for pod in webhook.pods()}, creates.total
+        eventually(lambda: creates.total > total + 400, "creates", 30)
+        shares = [webhook.reviews(pod) - before[pod.name] for pod in webhook.pods()]
+    assert not creates.failures
+    assert min(shares) > LEAST_SHARE * sum(shares), shares
