@@ -25,10 +25,13 @@ from rich.table import Table
 
 from tests.cluster.binaries import BuildError, UnavailableError
 from tests.load import creates, layers, page, peers, plot, rates, scale, starting
-from tests.load.contenders import PEERS, Server, issue, recorded, servers
+from tests.load.contenders import PEERS, Server, issue, servers
 from tests.load.figures import KEPT, Figures, Row, read_committed, regressions
+from tests.load.reviews import of_new_shape, recorded
 
 REVIEWS = {"7 KB": "agent", "11 KB": "steps-hello1"}
+SMALL = "7 KB"
+NEW_SHAPES = f"{SMALL}, each Pod of a new shape"
 QUICK_ROUNDS = 3
 LIBRARIES = ("uvicorn", "uvloop", "httptools", "msgspec", "fastapi")
 MODULES = ("k8s.io/api", "sigs.k8s.io/controller-runtime")
@@ -47,9 +50,11 @@ class Bench:
     def run(self) -> None:
         """Measure everything."""
         programs = self._peers()
-        for name, recording in REVIEWS.items():
-            self._reviews(name, recorded(recording), programs)
-        self._connections(recorded(next(iter(REVIEWS.values()))), programs)
+        bodies = {name: recorded(recording) for name, recording in REVIEWS.items()}
+        bodies[NEW_SHAPES] = of_new_shape(bodies[SMALL])
+        for name, body in bodies.items():
+            self._reviews(name, body, programs)
+        self._connections(bodies[SMALL], programs)
         self._creates(programs)
         self._say("reviews without a server, rules and namespaces")
         self.details["review_microseconds"] = {
@@ -80,8 +85,8 @@ class Bench:
                 self._say(f"reviews of {name}, connections kept alive")
                 rounds, quiet = rates.kept_alive(started, tls_dir, body, self._rounds(rates.ROUNDS))
                 self.quiet = self.quiet and quiet
-                group = f"reviews/s, {name}"
-                self.rows += rates.rate_rows(group, rounds, quiet=quiet)
+                goals = rates.GOALS if name in REVIEWS else {}
+                self.rows += rates.rate_rows(f"reviews/s, {name}", rounds, goals, quiet=quiet)
                 self.details["reviews"][name] = rates.summed_up(rounds)
 
     def _connections(self, body: bytes, programs: Mapping[str, Path]) -> None:
@@ -126,7 +131,7 @@ class Bench:
 
     def complete(self) -> bool:
         """Tell whether nothing is missing: only then it is worth keeping."""
-        measured = self.details["reviews"][next(iter(REVIEWS))]
+        measured = self.details["reviews"][SMALL]
         return bool(self.details["creates"]) and PEERS.keys() <= measured.keys()
 
     def figures(self) -> Figures:

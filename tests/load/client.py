@@ -1,7 +1,7 @@
-"""A client that sends one review again and again on a few connections, as cheaply as Python can.
+"""A client that sends reviews of one kind on a few connections, as cheaply as Python can.
 
-It does not parse: the first answer tells how long all are, since one review gets one answer. Every
-connection has a request under way at any time, and answers are taken in turn.
+It does not parse: the first answer tells how long all are, since such reviews get such answers.
+Every connection has a request under way at any time, and answers are taken in turn.
 """
 
 import socket
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from tests.load.reviews import first, request_of, requests_of
+
 TIMEOUT_SECONDS = 20.0
 
 
@@ -23,17 +25,6 @@ class Answer:
 
     body: bytes
     total_bytes: int
-
-
-def request_of(body: bytes, port: int) -> bytes:
-    """Write the request that the API server would send."""
-    head = (
-        f"POST /mutate?timeout=5s HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        "User-Agent: kube-apiserver-admission\r\nAccept: application/json, */*\r\n"
-        f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n"
-        "Accept-Encoding: gzip\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 def whole_answer(received: bytes | bytearray) -> Answer | None:
@@ -76,7 +67,7 @@ class Load:
     def ask(self, body: bytes) -> Answer:
         """Send one request, and read its answer with care."""
         connection = self._sockets[0]
-        connection.sendall(request_of(body, self._port))
+        connection.sendall(request_of(first(body), self._port))
         received = b""
         while not (answer := whole_answer(received)):
             more = connection.recv(65536)
@@ -86,15 +77,15 @@ class Load:
 
     def run(self, body: bytes, seconds: float) -> tuple[int, float]:
         """Keep every connection busy for a while; return the number of answers and the time."""
-        size, request = self.ask(body).total_bytes, request_of(body, self._port)
+        size, requests = self.ask(body).total_bytes, requests_of(body, self._port)
         buffer = bytearray(65536)
         started = time.perf_counter()
         deadline = started + seconds
         answers = 0
-        for connection in self._sockets:
+        for connection, request in zip(self._sockets, requests, strict=False):
             connection.sendall(request)
         while time.perf_counter() < deadline:
-            for connection in self._sockets:
+            for connection, request in zip(self._sockets, requests, strict=False):
                 self._take(connection, buffer, size)
                 connection.sendall(request)
             answers += len(self._sockets)
@@ -138,10 +129,10 @@ class Newcomers:
 
     def _visits(self, body: bytes, deadline: float, *, resume: bool) -> Iterator[bool]:
         """Visit until the time is over; tell of each visit whether it resumed a session."""
-        request, buffer = request_of(body, self._address[1]), bytearray(65536)
+        requests, buffer = requests_of(body, self._address[1]), bytearray(65536)
         session: ssl.SSLSession | None = None
         while time.perf_counter() < deadline:
-            resumed, session = self._visit(request, buffer, session if resume else None)
+            resumed, session = self._visit(next(requests), buffer, session if resume else None)
             yield resumed
 
     def _visit(

@@ -24,8 +24,8 @@ import trustme
 from tests.cluster.process import free_port
 from tests.contract.serving import Files, serve_process
 from tests.load.client import Load
+from tests.load.reviews import ROOT, first
 
-ROOT = Path(__file__).parents[2]
 SERVER_CORE, CLIENT_CORE = 0, 1
 START_SECONDS = 20.0
 CPU_CLOCK = 2  # of a whole process, in the kernel's numbering of clocks
@@ -54,11 +54,6 @@ class Server:
         status = Path(f"/proc/{self.pid}/status").read_text("ascii")
         line = next(each for each in status.splitlines() if each.startswith("VmRSS:"))
         return int(line.split()[1]) * 1024 / 1e6
-
-
-def recorded(name: str) -> bytes:
-    """Read a recorded review."""
-    return (ROOT / "tests" / "recorded" / f"{name}.json").read_bytes()
 
 
 def issue(folder: Path) -> Path:
@@ -150,7 +145,7 @@ def ask(server: Server, tls_dir: Path, body: bytes) -> bytes:
 
 def changes_of(body: bytes, answer: bytes) -> Object:
     """Tell what an answer changes in the Pod of its review; it changes nothing else."""
-    pod = json.loads(body)["request"]["object"]
+    pod = json.loads(first(body))["request"]["object"]
     response = json.loads(answer)["response"]
     patched = jsonpatch.apply_patch(pod, b64decode(response["patch"]).decode())
     changes: Object = {

@@ -35,11 +35,11 @@ from tests.load.contenders import (
     ask,
     changes_of,
     issue,
-    recorded,
     servers,
 )
 from tests.load.figures import Row, Spread
 from tests.load.policy import policy
+from tests.load.reviews import first, recorded
 
 NOTHING, POLICY = "nothing", "policy"
 CONCURRENCIES = (1, 16)
@@ -80,7 +80,7 @@ def namespace_of(way: str) -> str:
 
 def pod_of(body: bytes) -> Object:
     """Return the Pod of a review as its author sent it, with a name of the API server's choice."""
-    pod: Object = json.loads(body)["request"]["object"]
+    pod: Object = json.loads(first(body))["request"]["object"]
     metadata = pod["metadata"]
     for key in ("name", "namespace", "managedFields", "uid", "creationTimestamp"):
         metadata.pop(key, None)

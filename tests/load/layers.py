@@ -5,7 +5,7 @@ import time
 
 from rpds import HashTrieMap
 
-from tests.load.contenders import ROOT
+from tests.load.reviews import ROOT, first
 from webhook.admission import review
 from webhook.manifests import namespaces_from_manifests, profile_from_manifest
 from webhook.state import Snapshot
@@ -23,7 +23,7 @@ def snapshot() -> Snapshot:
 
 def review_microseconds(body: bytes) -> float:
     """Return the processor time of a decision, from bytes to bytes."""
-    known = snapshot()
+    body, known = first(body), snapshot()
     return statistics.median(_round(body, known) for _ in range(ROUNDS))
 
 

@@ -89,7 +89,7 @@ def layers(figures: Figures) -> str:
     """Write how much of a review's time is spent where."""
     lines = ["| µs of processor | 7 KB | 11 KB |", "|---|---|---|"]
     reviews, core = figures.details["reviews"], figures.details["review_microseconds"]
-    sizes = list(reviews)
+    sizes = list(core)
     whole = {size: reviews[size][WEBHOOK]["cpu_microseconds"] for size in sizes}
     bare = {size: reviews[size][BARE]["cpu_microseconds"] for size in sizes}
     parts = {

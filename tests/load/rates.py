@@ -109,11 +109,13 @@ def _visited(server: Server, body: bytes, shares: dict[str, float], *, resume: b
     return keep_busy(server, run)
 
 
-def rate_rows(group: str, rounds: Sequence[Round], *, quiet: bool) -> Iterator[Row]:
+def rate_rows(
+    group: str, rounds: Sequence[Round], goals: Mapping[str, float], *, quiet: bool
+) -> Iterator[Row]:
     """Compare the webhook with each other: rates, or processor time where others disturbed."""
     for other in _others(rounds):
         ratios = [_ratio(each, other, by_time=not quiet) for each in rounds]
-        yield Row(group, f"against {other}", Spread.of(ratios), GOALS.get(other))
+        yield Row(group, f"against {other}", Spread.of(ratios), goals.get(other))
 
 
 def new_rows(group: str, rounds: Sequence[Round], goal: float | None) -> Iterator[Row]:

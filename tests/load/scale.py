@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from rpds import HashTrieMap
 
-from tests.load.contenders import recorded
 from tests.load.figures import Row, Spread
+from tests.load.reviews import first, recorded
 from webhook.admission import review
 from webhook.profile import Profile, parse_profile
 from webhook.state import Snapshot
@@ -28,7 +28,7 @@ SITUATIONS = {
 
 def measure(rounds: int = ROUNDS) -> list[dict[str, float]]:
     """Return the microseconds of a review in each situation."""
-    body = recorded("steps-hello1")
+    body = first(recorded("steps-hello1"))
     snapshots = {name: _snapshot(*counts) for name, counts in SITUATIONS.items()}
     return [
         {name: _microseconds(body, snapshot) for name, snapshot in snapshots.items()}
