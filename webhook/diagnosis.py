@@ -12,7 +12,16 @@ from webhook.cluster_advice import Surroundings, advise_in_cluster, eligible
 from webhook.diagnosis_calls import judge_configurations
 from webhook.diagnosis_pairs import Case, judge_certificates
 from webhook.findings import Row, counted, unread
-from webhook.observed import Configuration, Endpoint, Labels, Mode, Observed, Secret, Unread
+from webhook.observed import (
+    Configuration,
+    Endpoint,
+    Labels,
+    Mode,
+    Observed,
+    Program,
+    Secret,
+    Unread,
+)
 from webhook.problems import Severity
 from webhook.profile import Profile
 from webhook.remedies import CERTIFICATE_NAME, INJECT, Remedies, Remedy, check_flags
@@ -42,6 +51,7 @@ def diagnose(observed: Observed, mode: Mode | None = None) -> Diagnosis:
     rows = [
         *_judge_api_server(case),
         Row("note", "certificates", f"{found}: {why}"),
+        *_judge_program(case),
         *_judge_service(case),
         *judge_configurations(case),
         *(
@@ -68,6 +78,8 @@ def detect_mode(observed: Observed) -> tuple[Mode, str]:
         return "certManager", f"Secret {names.tls_secret} has the annotation {CERTIFICATE_NAME}"
     if isinstance(observed.ca, Secret):
         return "self", f"the certs program issues them, as there is Secret {names.ca_secret}"
+    if isinstance(observed.program, Program) and observed.program.wanted:
+        return "self", f"the certs program issues them, as there is Deployment {names.program}"
     if isinstance(observed.ca, Unread):
         return "self", "not known, so the default; say --certificates if it is not so"
     return "provided", (
@@ -90,6 +102,26 @@ def _judge_api_server(case: Case) -> Iterator[Row]:
     else:
         clock = "" if ahead is None else ", and its clock agrees with the one here"
         yield Row("ok", "API server", f"answers{f', {seen}' if seen else ''}{clock}")
+
+
+def _judge_program(case: Case) -> Iterator[Row]:
+    """Say whether the certs program runs where it should, and only there."""
+    seen, names, mode = case.observed.program, case.observed.names, case.remedies.mode
+    what = f"Deployment {names.namespace}/{names.program}"
+    if isinstance(seen, Unread):
+        yield unread(what, seen)
+    elif mode != "self":
+        if seen is not None and seen.wanted:
+            finding = "the certs program is installed too, and writes the same Secret and bundles"
+            yield Row("warning", what, finding, case.remedies.stop_program())
+    elif seen is None:
+        finding = "does not exist: certificates are renewed by whoever runs python -m certs ensure"
+        yield Row("note", what, finding)
+    elif not seen.ready:
+        finding = f"none of {seen.wanted} is ready, so nothing is renewed or repaired"
+        yield Row("error", what, finding, case.remedies.watch_program())
+    else:
+        yield Row("ok", what, f"{seen.ready} of {seen.wanted} ready")
 
 
 def _judge_service(case: Case) -> Iterator[Row]:

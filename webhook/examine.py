@@ -18,6 +18,7 @@ from webhook.kube import Call, Connection
 from webhook.objects import (
     read_configuration,
     read_endpoints,
+    read_program,
     read_secret,
     read_service,
     read_version,
@@ -49,6 +50,7 @@ OUR_PORT = 443
 FILES = ("tls.crt", "tls.key", "ca.crt")
 
 _CORE = "/api/v1/namespaces"
+_APPS = "/apis/apps/v1/namespaces"
 _SLICES = "/apis/discovery.k8s.io/v1/namespaces"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _DATE_SECONDS = 0.5  # on average, as the header has no fraction
@@ -95,6 +97,7 @@ class Examination:
     async def _read_cluster(self, observed: Observed) -> Observed:
         names = self.names
         services = f"{_CORE}/{names.namespace}/services"
+        deployments = f"{_APPS}/{names.namespace}/deployments"
         async with asyncio.TaskGroup() as tasks:
             mutating = tasks.create_task(
                 self._read_configuration("MutatingWebhookConfiguration", names.mutating)
@@ -104,6 +107,7 @@ class Examination:
             )
             ca = tasks.create_task(self._read_secret(names.ca_secret))
             tls = tasks.create_task(self._read_secret(names.tls_secret))
+            program = tasks.create_task(self._read(deployments, names.program, read_program))
             service = tasks.create_task(self._read(services, names.service, read_service))
             namespaces = tasks.create_task(self._read_namespaces())
             profile = tasks.create_task(self._read_profile())
@@ -113,6 +117,7 @@ class Examination:
             validating=validating.result(),
             ca=ca.result(),
             tls=tls.result(),
+            program=program.result(),
             service=service.result(),
             endpoints=await self._read_endpoints(service.result()),
             namespaces=namespaces.result(),
@@ -255,6 +260,7 @@ def _unread(observed: Observed, why: Unread) -> Observed:
         validating=why,
         ca=why,
         tls=why,
+        program=why,
         service=why,
         endpoints=why,
         namespaces=why,

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from webhook.errors import Cause, ClusterError
 from webhook.labels import Requirement, Selector
-from webhook.observed import Configuration, Endpoint, Entry, Kind, Secret, Service
+from webhook.observed import Configuration, Endpoint, Entry, Kind, Program, Secret, Service
 
 T = TypeVar("T")
 
@@ -108,6 +108,16 @@ class _Slices(Struct, gc=False):
     items: list[_Slice] | None = None
 
 
+class _Replicas(Struct, rename="camel", gc=False):
+    replicas: int | None = None
+    ready_replicas: int | None = None
+
+
+class _Deployment(Struct, gc=False):
+    spec: _Replicas
+    status: _Replicas = msgspec.field(default_factory=_Replicas)
+
+
 class _Version(Struct, rename="camel", gc=False):
     git_version: str = ""
 
@@ -121,6 +131,13 @@ def read_secret(body: bytes) -> Secret:
     """Read a Secret."""
     secret = _decode(_Secret, body)
     return Secret(secret.data or {}, secret.metadata.annotations or {})
+
+
+def read_program(body: bytes) -> Program:
+    """Read a Deployment."""
+    found = _decode(_Deployment, body)
+    wanted = 1 if found.spec.replicas is None else found.spec.replicas
+    return Program(wanted, found.status.ready_replicas or 0)
 
 
 def read_service(body: bytes) -> Service:

@@ -48,9 +48,22 @@ class Names:
     tls_secret: str = "vci-webhook-tls"  # noqa: S105 - a name
 
     @property
+    def program(self) -> str:
+        """The Deployment of the certs program."""
+        return f"{self.service}-certs"
+
+    @property
     def host(self) -> str:
         """The name by which the API server calls the Service, and that certificates are for."""
         return f"{self.service}.{self.namespace}.svc"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A Deployment: how many of its Pods are wanted, and how many are ready."""
+
+    wanted: int
+    ready: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +170,7 @@ class Observed:
     validating: Seen[Configuration] = None
     ca: Seen[Secret] = None
     tls: Seen[Secret] = None
+    program: Seen[Program] = None
     mount: Mount | None = None
     presented: Sequence[Presented] = ()
     service: Seen[Service] = None

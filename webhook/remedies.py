@@ -100,6 +100,17 @@ class Remedies:
             f"kubectl port-forward --namespace {names.namespace} service/{names.service} 8443:443",
         )
 
+    def watch_program(self) -> Remedy:
+        """Have the certs program run."""
+        deployment = f"deployment/{self.names.program} --namespace {self.names.namespace}"
+        return Remedy("see why it does not run", f"kubectl logs {deployment}")
+
+    def stop_program(self) -> Remedy:
+        """Have the certs program stop."""
+        deployment = f"deployment {self.names.program} --namespace {self.names.namespace}"
+        command = f"kubectl scale {deployment} --replicas 0"
+        return Remedy("do not install it together with that; until then", command)
+
     def install(self) -> Remedy:
         """Have an object again that belongs to the installation."""
         return Remedy("install it again, as it was installed first")

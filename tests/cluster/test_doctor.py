@@ -77,6 +77,7 @@ def test_with_the_documented_rights_everything_is_known(patient: Doctored) -> No
     assert [line.split(": ")[:2] for line in lines] == [
         ["ok", "API server"],
         ["note", "certificates"],
+        ["note", f"Deployment {NAME}/{NAME}-certs"],
         ["ok", SERVICE],
         ["ok", f"{MUTATING} {NAME}"],
         ["ok", f"{VALIDATING} {NAME}"],
@@ -123,7 +124,7 @@ def test_without_any_right_it_is_no_crash(patient: Doctored) -> None:
     patient.plane.write_kubeconfig("nobody", "nobody")
     done = patient.doctor(f"--server={ADDRESS}:{patient.port}", user="nobody")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("unknown: ") == 7
+    assert done.stdout.count("unknown: ") == 8
     assert f"ok: server {ADDRESS}:{patient.port}: presents certificate" in done.stdout
 
 

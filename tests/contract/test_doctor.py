@@ -35,10 +35,11 @@ MUTATING = f"{ADMISSION}/mutatingwebhookconfigurations/vci-webhook"
 VALIDATING = f"{ADMISSION}/validatingwebhookconfigurations/vci-webhook"
 TLS_SECRET = f"GET {OWN}/secrets/vci-webhook-tls"
 CA_SECRET = f"GET {OWN}/secrets/vci-webhook-ca"
+PROGRAM = "GET /apis/apps/v1/namespaces/vci-webhook/deployments/vci-webhook-certs"
 SERVICE = f"GET {OWN}/services/vci-webhook"
 SLICES = "GET /apis/discovery.k8s.io/v1/namespaces/vci-webhook/endpointslices"
 PROFILE = "GET /api/v1/namespaces/kube-system/configmaps/vci-profile"
-EVERYTHING = (MUTATING, VALIDATING, TLS_SECRET, CA_SECRET, SERVICE, SLICES, PROFILE)
+EVERYTHING = (MUTATING, VALIDATING, TLS_SECRET, CA_SECRET, PROGRAM, SERVICE, SLICES, PROFILE)
 
 
 def answer(value: Any, *headers: tuple[str, str]) -> Answer:
@@ -190,6 +191,7 @@ def test_rights_that_are_missing_are_rows(doctor: Doctor) -> None:
     needed = [row["remedy"] for row in rows if row["severity"] == "unknown"]
     assert all(each.endswith("; examples/rbac-doctor.yaml grants it") for each in needed)
     assert [each.split(" the right to ")[1].partition(";")[0] for each in needed] == [
+        "get deployments vci-webhook-certs in namespace vci-webhook",
         "get services vci-webhook in namespace vci-webhook",
         "get mutatingwebhookconfigurations vci-webhook",
         "get validatingwebhookconfigurations vci-webhook",

@@ -21,6 +21,7 @@ from webhook.observed import (
     Names,
     Observed,
     Presented,
+    Program,
     Secret,
     Service,
 )
@@ -94,6 +95,7 @@ def good(mode: Mode = "self", **changed: Any) -> Observed:
         tls=Secret(files(serving, ca), issuer),
         mount=Mount("/etc/vci-webhook/tls", files(serving, ca)),
         presented=(Presented("10.0.0.7:8443", serving.certificate),),
+        program=Program(1, 1) if mode == "self" else None,
         service=Service({443: "https"}, {"app": "vci-webhook"}),
         endpoints=(Endpoint("10.0.0.7", 8443, ready=True),),
         namespaces={"kube-system": {}, "vci-webhook": {}, "batch": LABELLED},

@@ -39,6 +39,7 @@ from webhook.observed import (
     Names,
     Observed,
     Presented,
+    Program,
     Secret,
     Service,
     Unread,
@@ -51,6 +52,7 @@ MUTATING_ROW = f"{MUTATING} vci-webhook"
 VALIDATING_ROW = f"{VALIDATING} vci-webhook"
 SECRET_ROW = "Secret vci-webhook/vci-webhook-tls"  # noqa: S105 - a name
 CA_ROW = "Secret vci-webhook/vci-webhook-ca"
+PROGRAM_ROW = "Deployment vci-webhook/vci-webhook-certs"
 SERVICE_ROW = "Service vci-webhook/vci-webhook"
 MOUNT_ROW = "mounted pair /etc/vci-webhook/tls"
 SERVER_ROW = "server 10.0.0.7:8443"
@@ -84,9 +86,11 @@ def test_nothing_is_wrong_with_what_is_good(mode: Mode) -> None:
     assert diagnosis.mode == mode
     assert {row.severity for row in diagnosis.rows} == {"ok", "note"}
     own = [CA_ROW] if mode == "self" else []
+    program = [PROGRAM_ROW] if mode == "self" else []
     assert [row.what for row in diagnosis.rows] == [
         "API server",
         "certificates",
+        *program,
         SERVICE_ROW,
         MUTATING_ROW,
         VALIDATING_ROW,
@@ -114,10 +118,38 @@ class TestMode:
         """A Secret that may not be read is no Secret that is missing."""
         assert diagnose(good(ca=DENIED)).mode == "self"
 
+    def test_where_its_program_runs_the_authority_is_only_missing(self) -> None:
+        """Somebody deleted the Secret with the CA; nobody chose another mode by that."""
+        row = only(good(ca=None))
+        assert (row.what, row.finding, row.remedy.command) == (CA_ROW, "does not exist", ENSURE)
+
     def test_a_person_knows_better(self) -> None:
         """The flag wins; in the mode self the CA must then be there."""
         row = only(good("provided"), "self")
         assert (row.what, row.finding) == (CA_ROW, "does not exist")
+
+
+class TestProgram:
+    """The certs program runs where it issues the certificates, and nowhere else."""
+
+    def test_it_does_not_run(self) -> None:
+        """Then nobody renews; without a Deployment it is a person who does."""
+        row = only(good(program=Program(1, 0)))
+        assert (row.severity, row.what) == ("error", PROGRAM_ROW)
+        assert row.remedy.command == (
+            "kubectl logs deployment/vci-webhook-certs --namespace vci-webhook"
+        )
+        assert wrong(good(program=None)) == []
+
+    @pytest.mark.parametrize("mode", ["certManager", "provided"])
+    def test_it_is_not_needed(self, mode: Mode) -> None:
+        """Two that write the same bundles would take turns; scaled down it does no harm."""
+        row = only(good(mode, program=Program(1, 1)), mode)
+        assert (row.severity, row.what) == ("warning", PROGRAM_ROW)
+        assert row.remedy.command == (
+            "kubectl scale deployment vci-webhook-certs --namespace vci-webhook --replicas 0"
+        )
+        assert wrong(good(mode, program=Program(0, 0)), mode) == []
 
 
 class TestBundles:
@@ -181,7 +213,7 @@ class TestBundles:
             "cert-manager.io/inject-ca-from=vci-webhook/serving"
         )
         injected = replace(empty, annotations={"cert-manager.io/inject-ca-from": "x/y"})
-        assert "cainjector" in only(good(mutating=injected, ca=None)).remedy.command
+        assert "cainjector" in only(good("certManager", mutating=injected)).remedy.command
         patched = only(good("provided", mutating=empty)).remedy
         assert patched.command.startswith(
             "kubectl patch mutatingwebhookconfiguration vci-webhook --type json"
@@ -518,6 +550,7 @@ class TestApiServer:
                 "validating",
                 "ca",
                 "tls",
+                "program",
                 "service",
                 "endpoints",
                 "namespaces",
@@ -533,7 +566,16 @@ class TestApiServer:
         """The least right stands in it; nothing of it is an error."""
         absent: dict[str, Any] = {
             field: Unread("may not be read", f"get {field}")
-            for field in ("mutating", "validating", "ca", "tls", "service", "namespaces", "profile")
+            for field in (
+                "mutating",
+                "validating",
+                "ca",
+                "tls",
+                "program",
+                "service",
+                "namespaces",
+                "profile",
+            )
         }
         rows = judged(good(**absent))
         unknown = [row for row in rows if row.severity == "unknown"]

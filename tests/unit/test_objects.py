@@ -11,11 +11,12 @@ from webhook.errors import Cause, ClusterError
 from webhook.objects import (
     read_configuration,
     read_endpoints,
+    read_program,
     read_secret,
     read_service,
     read_version,
 )
-from webhook.observed import Endpoint
+from webhook.observed import Endpoint, Program
 
 KIND = "MutatingWebhookConfiguration"
 
@@ -52,6 +53,13 @@ def test_endpoints_are_those_of_the_port_that_is_called() -> None:
     )
     assert str(found[2]) == "[fd00::1]:8443"
     assert read_endpoints(encoded({"items": None}), "https") == ()
+
+
+def test_a_deployment_counts_its_pods() -> None:
+    """One is wanted where nothing is said; none is ready where nobody has looked yet."""
+    assert read_program(b'{"spec": {}}') == Program(1, 0)
+    scaled = {"spec": {"replicas": 0}, "status": {"readyReplicas": 2}}
+    assert read_program(encoded(scaled)) == Program(0, 2)
 
 
 def test_a_service_without_names_of_ports() -> None:
@@ -96,6 +104,7 @@ def test_a_configuration_has_its_entries() -> None:
     [
         read_secret,
         read_service,
+        read_program,
         read_version,
         lambda body: read_endpoints(body, ""),
         lambda body: read_configuration(body, "MutatingWebhookConfiguration", "n"),
