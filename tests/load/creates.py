@@ -1,8 +1,8 @@
 """What an answer adds to the creation of a Pod, through a real API server.
 
 Namespaces side by side: one where nothing is asked, one with a MutatingAdmissionPolicy, one for
-each webhook. The same Pod is created in each in turn, so that whatever disturbs one disturbs all;
-of each round the medians are compared. etcd, API server, webhooks and clients share the machine as
+each webhook. Clients create the same Pod in each in turn, a few at a time when there are many
+clients, so that whatever disturbs one disturbs all; of each round the medians are compared. etcd, API server, webhooks and clients share the machine as
 they like. ``python -m tests.load.creates FILE ROUNDS PROGRAM…`` writes the rounds to a file.
 """
 
@@ -44,7 +44,7 @@ from tests.load.reviews import first, recorded
 NOTHING, POLICY = "nothing", "policy"
 CONCURRENCIES = (1, 16)
 ROUNDS = 7
-TURNS = {1: 60, 16: 14}  # of each client in a round
+TURNS = {1: (60, 1), 16: (5, 4)}  # of each way in a round, and Pods of each client in a turn
 GOALS = {POLICY: 1.0, RUNTIME: 0.35}
 CPU_GOAL = 1 / 12
 LEAST = 0.01  # ms or µs: less cannot be measured
@@ -173,26 +173,31 @@ class Creator:
             raise ApiError(response.status, json.loads(answer))
         return took
 
-    def turns(self, ways: Sequence[str], count: int) -> list[tuple[str, float]]:
-        """Create one Pod in each namespace, and so on, so many times."""
-        return [(way, self.create(way)) for _ in range(count) for way in ways]
+    def burst(self, way: str, count: int) -> list[float]:
+        """Create so many Pods, one after the other."""
+        return [self.create(way) for _ in range(count)]
 
 
-def measure(made: Field, creators: Sequence[Creator], turns: int) -> dict[str, list[float]]:
-    """Let clients create Pods, each beginning with another namespace; return all durations."""
-    shifted = [made.ways[n % len(made.ways) :] + made.ways[: n % len(made.ways)] for n in range(16)]
+def measure(
+    made: Field, creators: Sequence[Creator], turns: int, burst: int
+) -> dict[str, list[float]]:
+    """Let all clients create a few Pods in one namespace, then in the next; return durations."""
+    durations: dict[str, list[float]] = defaultdict(list)
     with ThreadPoolExecutor(len(creators)) as threads:
-        done = threads.map(lambda each, ways: each.turns(ways, turns), creators, shifted)
-        durations: dict[str, list[float]] = defaultdict(list)
-        for way, took in chain.from_iterable(done):
-            durations[way].append(took)
+        for turn in range(turns):
+            first_way = turn % len(made.ways)
+            for way in made.ways[first_way:] + made.ways[:first_way]:
+                done = threads.map(lambda each, way=way: each.burst(way, burst), creators)
+                durations[way] += chain.from_iterable(done)
     return durations
 
 
-def round_of(made: Field, creators: Sequence[Creator], turns: int) -> dict[str, dict[str, float]]:
+def round_of(
+    made: Field, creators: Sequence[Creator], turns: int, burst: int
+) -> dict[str, dict[str, float]]:
     """Measure once: of each way the median in milliseconds and the webhook's processor time."""
     before = {each.name: each.cpu_seconds() for each in made.webhooks}
-    durations = measure(made, creators, turns)
+    durations = measure(made, creators, turns, burst)
     used = {each.name: each.cpu_seconds() - before[each.name] for each in made.webhooks}
     made.clean()
     return {
@@ -261,7 +266,7 @@ def main() -> int:
         creators = [Creator(made) for _ in range(max(CONCURRENCIES))]
         for number in range(int(wanted) + 1):
             for concurrency in CONCURRENCIES:
-                one = round_of(made, creators[:concurrency], TURNS[concurrency])
+                one = round_of(made, creators[:concurrency], *TURNS[concurrency])
                 if number:  # the first one warms up
                     rounds[concurrency].append(one)
     Path(file).write_text(json.dumps(rounds), "utf-8")
