@@ -2,8 +2,10 @@
 
 Namespaces side by side: one where nothing is asked, one with a MutatingAdmissionPolicy, one for
 each webhook. Clients create the same Pod in each in turn, a few at a time when there are many
-clients, so that whatever disturbs one disturbs all; of each round the medians are compared. etcd, API server, webhooks and clients share the machine as
-they like. ``python -m tests.load.creates FILE ROUNDS PROGRAM…`` writes the rounds to a file.
+clients, so that whatever disturbs one disturbs all; of each round the medians are compared. etcd,
+API server, webhooks and clients share the machine as they like.
+
+``python -m tests.load.creates FILE ROUNDS PROGRAM…`` writes the rounds to a file.
 """
 
 import http.client
