@@ -14,6 +14,8 @@ from webhook.findings import Row, counted
 from webhook.log import one_line
 
 _STYLES = {"ok": "green", "note": "dim", "unknown": "yellow", "warning": "yellow", "error": "red"}
+_WIDE = 120  # columns from which on what to do has one of its own
+_NARROW = (("what", 3), ("found, and what to do", 5))
 
 
 def status_of(diagnosis: Diagnosis, *, strict: bool) -> int:
@@ -62,15 +64,18 @@ def _print_table(rows: Sequence[Row], console: Console) -> None:
     """Print the table, and below it the commands: there nothing breaks them."""
     commands: dict[str, int] = {}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, ratio in (("", None), ("what", 3), ("found", 5), ("what to do", 5)):
+    wide = console.width >= _WIDE
+    columns = (("what", 3), ("found", 5), ("what to do", 5)) if wide else _NARROW
+    for title, ratio in (("", None), *columns):
         table.add_column(title, overflow="fold", ratio=ratio)
     for row in rows:
-        number = ""
+        todo = row.remedy.text
         if command := row.remedy.command:
-            number = f": [{commands.setdefault(command, len(commands) + 1)}]"
+            todo += f": [{commands.setdefault(command, len(commands) + 1)}]"
         severity = Text(row.severity, style=f"bold {_STYLES[row.severity]}")
-        cells = (row.what, row.finding, row.remedy.text + number)
-        table.add_row(severity, *(Text(one_line(cell)) for cell in cells))
+        what, found, todo = map(one_line, (row.what, row.finding, todo))
+        cells = (what, found, todo) if wide else (what, f"{found}\n> {todo}" if todo else found)
+        table.add_row(severity, *map(Text, cells))
     console.print(table)
     for command, position in commands.items():
         console.print(Text(f"[{position}]  {one_line(command)}"), soft_wrap=True)
