@@ -54,7 +54,7 @@ class Announcer:
         warnings = len(version.problems) - version.errors
         self._metrics.profile_read(version.errors, warnings, rejected=version.profile is None)
         if version.profile is not None:
-            self._metrics.profile_active(version.profile.version, len(version.profile.rules))
+            self._metrics.profile_active(version.profile)
         if version.is_news:
             self._newest = version
             self._arrived.set()

@@ -1,20 +1,15 @@
 """What a request must look like before the core sees it: method, headers, and a bounded body."""
 
 import asyncio
-from collections.abc import Iterable
 from http import HTTPStatus
 
 from starlette.types import Receive, Scope
 
-# The API server takes no request above 3 MiB and stores no object above 1.5 MiB: a review of a new
-# Pod, the object once and its envelope, stays below.
-BODY_LIMIT = 4 * 1024 * 1024
-DISCARD_LIMIT = 4 * 1024 * 1024
+from webhook.head import BODY_LIMIT, JSON
+from webhook.limits import OVERLOADED, Place
+
+DISCARD_LIMIT = BODY_LIMIT
 DISCARD_SECONDS = 1.0
-
-
-_JSON = b"application/json"
-_UNUSUAL = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
 
 
 class ClientDisconnectedError(Exception):
@@ -35,17 +30,6 @@ class RequestRefusedError(Exception):
         self.status = status
         self.headers = headers
         self.body_pending = body_pending
-
-
-def is_plain(method: str, fields: Iterable[tuple[bytes, bytes]], limit: int) -> bool:
-    """Tell whether a request is as the API server sends it, and its body within the limit."""
-    headers = dict(fields)
-    return (
-        method == "POST"
-        and headers.get(b"content-type") == _JSON
-        and 0 < int(headers.get(b"content-length", b"0")) <= limit
-        and _UNUSUAL.isdisjoint(headers)
-    )
 
 
 def check_headers(scope: Scope) -> None:
@@ -76,7 +60,7 @@ def check_headers(scope: Scope) -> None:
         raise _too_large()
 
 
-async def read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive, place: Place) -> bytes:
     """Give the whole body; never holds more than the limit and one chunk."""
     body = bytearray()  # not a list of chunks: a client may send a byte at a time
     while True:
@@ -86,23 +70,27 @@ async def read_body(receive: Receive) -> bytes:
         chunk: bytes = message.get("body", b"")
         if len(body) + len(chunk) > BODY_LIMIT:
             raise _too_large()
+        if not place.hold(len(body) + len(chunk)):
+            place.room.shed += 1
+            raise _overloaded(body_pending=message.get("more_body", False))
         if not message.get("more_body", False):
             return bytes(body + chunk) if body else chunk
         body += chunk
 
 
-async def discard_body(receive: Receive) -> None:
-    """Read what the client is still sending, for a short while, and forget it."""
+async def discard_body(receive: Receive) -> bool:
+    """Read what the client is still sending, for a short while; tell whether that was all."""
     size = 0
     try:
         async with asyncio.timeout(DISCARD_SECONDS):
             while size <= DISCARD_LIMIT:
                 message = await receive()
                 if not message.get("more_body", False):  # complete, or the client has left
-                    return
+                    return str(message["type"]) == "http.request"
                 size += len(message["body"])
     except TimeoutError:
-        return
+        pass
+    return False
 
 
 def _has_body(headers: dict[bytes, bytes]) -> bool:
@@ -112,10 +100,10 @@ def _has_body(headers: dict[bytes, bytes]) -> bool:
 
 def _is_json(content_type: bytes) -> bool:
     """Tell whether a Content-Type says JSON in UTF-8, the only encoding JSON is exchanged in."""
-    if content_type == _JSON:  # what the API server sends
+    if content_type == JSON:  # what the API server sends
         return True
     media_type, *parameters = content_type.lower().split(b";")
-    return media_type.strip() == _JSON and all(
+    return media_type.strip() == JSON and all(
         parameter.replace(b'"', b"").strip() in (b"", b"charset=utf-8") for parameter in parameters
     )
 
@@ -125,4 +113,11 @@ def _too_large() -> RequestRefusedError:
     return RequestRefusedError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"the body is larger than {BODY_LIMIT >> 20} MiB; no Pod is",
+    )
+
+
+def _overloaded(*, body_pending: bool) -> RequestRefusedError:
+    """Make the answer to what there is no room for, just now."""
+    return RequestRefusedError(
+        HTTPStatus.SERVICE_UNAVAILABLE, OVERLOADED, body_pending=body_pending
     )

@@ -69,7 +69,7 @@ class Following:
                 await connection.close()
 
     async def find_labels(self, namespace: str, seconds: float) -> Labels | None:
-        """Read the labels of a namespace that the snapshot lacks; None when there are none."""
+        """Read the labels of a namespace that the snapshot lacks; None when there is no such."""
         labels = await self._lookup.find(namespace, seconds)
         return self._labels.current.get(namespace, labels)  # the watch may have been faster
 

@@ -7,12 +7,16 @@ never a denial: no bug of ours can keep an administrator from writing a profile.
 import asyncio
 import logging
 from http import HTTPStatus
+from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from webhook.errors import ReviewError
-from webhook.exchange import error_body, receive_body, send_answer
+from webhook.exchange import INTERNAL_ERROR, error_body, receive_body, send_answer
+from webhook.head import timeout_of
+from webhook.limits import Place, Room
 from webhook.log import fields
+from webhook.metrics import Metrics
 from webhook.validation import Verdict, validate
 
 VALIDATE_PATH = "/validate"
@@ -23,17 +27,35 @@ logger = logging.getLogger("webhook")
 class ProfileEndpoint:
     """POST of an AdmissionReview about a ConfigMap of this namespace and name."""
 
-    def __init__(self, profile_object: tuple[str, str]) -> None:
+    def __init__(self, profile_object: tuple[str, str], metrics: Metrics, room: Room) -> None:
         self._namespace, self._name = profile_object
+        self._tally = metrics.tally.validate
+        self._room = room
         self._one_at_a_time = asyncio.Lock()  # a large profile takes a core for a while
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        body = await receive_body(scope, receive, send)
-        if body is not None:
-            async with self._one_at_a_time:
-                status, content = await asyncio.to_thread(self._decide, body)
-            await send_answer(send, status, content)
+        seconds = timeout_of(scope["query_string"]) / 2  # the other half is to judge
+        with Place(self._room) as place:
+            body = await receive_body(scope, receive, send, place)
+            if body is not None:
+                started = perf_counter()
+                status, content = await self._judge(body, seconds)
+                self._tally.answered(status, perf_counter() - started)
+                await send_answer(send, status, content)
+
+    async def _judge(self, body: bytes, seconds: float) -> tuple[int, bytes]:
+        """Judge when those before it have been, unless that takes too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._one_at_a_time.acquire()
+        except TimeoutError:
+            content = error_body("another profile is being judged; ask again")
+            return HTTPStatus.SERVICE_UNAVAILABLE, content
+        try:
+            return await asyncio.to_thread(self._decide, body)
+        finally:
+            self._one_at_a_time.release()
 
     def _decide(self, body: bytes) -> tuple[int, bytes]:
         """Turn a body into status and answer; beside the event loop, which has reviews to do."""
@@ -44,8 +66,7 @@ class ProfileEndpoint:
             return error.status, error_body(str(error))
         except Exception:  # a bug of ours; failurePolicy Ignore lets the profile through
             logger.exception("validating the profile failed")
-            content = error_body("internal error; the log has the cause")
-            return HTTPStatus.INTERNAL_SERVER_ERROR, content
+            return HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_ERROR
         if verdict.is_profile:
             _log(verdict)
         return HTTPStatus.OK, verdict.body

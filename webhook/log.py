@@ -7,22 +7,28 @@ A review's line is written by ``log_event``, past the logging module, whose reco
 the review itself; everything else logs as usual and comes out in the same form.
 """
 
-import asyncio
 import contextlib
 import json
 import logging
 import os
 import re
+import select
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from queue import SimpleQueue
 from typing import Any, TextIO
 
 import msgspec
 
 LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+# Some megabytes. It holds what a large profile has to say of itself while somebody reads it.
+PENDING_LIMIT = 10_000
+FLUSH_SECONDS = 0.5
 
 _PLAIN = re.compile(r"[\w./:,@%+-]+", re.ASCII)
 _UNSAFE = re.compile(  # control characters, line separators, marks that turn the writing direction
@@ -77,56 +83,108 @@ def json_line(seconds: float, level: str, message: str, values: Mapping[str, Any
 class EventHandler(logging.Handler):
     """Writes the records of the logging module, and our events, to one file descriptor.
 
-    The events of one turn of the event loop are rendered and written together, after the answers:
-    under load a write for each of them would cost more than all else about it.
+    A thread does it, so that nothing waits for whoever reads the log. When nobody does, the newest
+    lines are dropped, and counted.
     """
 
     def __init__(self, descriptor: int, render: _Render) -> None:
         super().__init__()
+        self.dropped = 0
         self._descriptor = descriptor
         self._render = render
-        self._pending: list[_Event] = []
+        self._pending: SimpleQueue[_Event | threading.Event] = SimpleQueue()
+        threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         values = dict(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1]:
             values["traceback"] = describe_exception(record.exc_info[1])
-        level = record.levelname.lower()
-        self._pending.append((record.created, level, record.getMessage(), values))
-        self.flush()
+        self.event(record.levelname.lower(), record.getMessage(), values, record.created)
 
-    def event(self, message: str, values: Mapping[str, Any]) -> None:
-        """Write one event of level info, at the latest when the event loop turns."""
-        self._pending.append((time.time(), "info", message, values))
-        if len(self._pending) == 1:
-            try:
-                asyncio.get_running_loop().call_soon(self.flush)
-            except RuntimeError:  # outside of an event loop
-                self.flush()
+    def event(
+        self, level: str, message: str, values: Mapping[str, Any], seconds: float | None = None
+    ) -> None:
+        """Write one event, soon."""
+        if self._pending.qsize() < PENDING_LIMIT:
+            self._pending.put((seconds or time.time(), level, message, values))
+        else:
+            self.dropped += 1
 
     def flush(self) -> None:
-        """Write what is pending; a log that cannot be written to stops nobody."""
-        events, self._pending = self._pending, []
-        lines = b"".join([self._render(*event) for event in events])
-        with contextlib.suppress(OSError):
-            os.write(self._descriptor, lines)
+        """Wait until everything is written, but not for long: maybe nobody reads."""
+        written = threading.Event()
+        self._pending.put(written)
+        written.wait(FLUSH_SECONDS)
+
+    def _write(self) -> None:
+        """Write what is pending, for ever; a log that cannot be written to stops nobody."""
+        told = 0
+        while True:
+            event = self._pending.get()
+            if isinstance(event, threading.Event):
+                event.set()
+                continue
+            lines = self._render(*event)
+            if self.dropped > told:
+                count, told = self.dropped - told, self.dropped
+                lines += self._render(time.time(), "warning", "lines dropped", {"count": count})
+            with contextlib.suppress(OSError):
+                _write_all(self._descriptor, lines)
 
 
-def log_event(message: str, **values: Any) -> None:
-    """Log at level info, where logging has been configured."""
-    if handlers := logging.root.handlers:
-        handler = handlers[0]
-        if isinstance(handler, EventHandler):
-            handler.event(message, values)
+def _write_all(descriptor: int, lines: bytes) -> None:
+    """Write to the last byte, however long that takes."""
+    rest = memoryview(lines)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:  # whoever gave it to us wanted it so
+            select.select((), (descriptor,), ())
 
 
-def configure_logging(log_format: str | None, stream: TextIO | None = None) -> None:
-    """Send every logger of the process to one stream; text on a terminal unless told otherwise."""
+def log_event(level: str, message: str, **values: Any) -> None:
+    """Log past the logging module, where logging has been configured."""
+    if handler := _handler():
+        handler.event(level, message, values)
+
+
+def is_logged(level: int) -> bool:
+    """Tell whether events of a level are wanted."""
+    return logging.getLogger("webhook").isEnabledFor(level)
+
+
+def dropped_lines() -> int:
+    """Tell how many lines nobody has read."""
+    handler = _handler()
+    return handler.dropped if handler else 0
+
+
+def flush_log() -> None:
+    """Wait for the last lines, for a moment."""
+    if handler := _handler():
+        handler.flush()
+
+
+def _handler() -> EventHandler | None:
+    handlers = logging.root.handlers
+    return handlers[0] if handlers and isinstance(handlers[0], EventHandler) else None
+
+
+def configure_logging(
+    log_format: str | None, log_level: str = "info", stream: TextIO | None = None
+) -> None:
+    """Send every logger of the process to one stream; text on a terminal unless told otherwise.
+
+    The level is that of our own events. Libraries have more to say, of what is nobody's business
+    (bodies of answers, for one): of them nothing below info is logged, whatever is wanted of us.
+    """
     stream = stream or sys.stderr
     as_text = stream.isatty() if log_format is None else log_format == "text"
     handler = EventHandler(stream.fileno(), text_line if as_text else json_line)
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    level = getattr(logging, log_level.upper())
+    logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
+    logging.getLogger("webhook").setLevel(level)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # strangers cause its warnings
 
 

@@ -45,17 +45,24 @@ class NamespaceLookup:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def find(self, name: str, seconds: float) -> Labels | None:
-        """Give the labels of a namespace; None when it is not there, or not to be had in time."""
+        """Give the labels of a namespace; None when there is no such.
+
+        Raises:
+            TimeoutError: it could not be read in time; that may go better the next time.
+        """
         if not _NAME.fullmatch(name) or self._is_missing(name):
             return None
         reading = self._reading.get(name)
         if reading is None:
             if len(self._reading) >= WAITING_LIMIT:
-                return None
+                raise TimeoutError
             reading = self._reading[name] = asyncio.create_task(self._read(name))
             reading.add_done_callback(lambda _: self._reading.pop(name))
         done, _ = await asyncio.wait({reading}, timeout=min(seconds, READ_SECONDS))
-        return reading.result() if done else None
+        found = reading.result() if done else None
+        if found is None and not self._is_missing(name):
+            raise TimeoutError
+        return found
 
     async def close(self) -> None:
         """Give up what is being read."""
@@ -71,7 +78,10 @@ class NamespaceLookup:
         return until is not None
 
     async def _read(self, name: str) -> Labels | None:
-        """Read one namespace; never raises, because nobody may be there to hear it."""
+        """Read one namespace; never raises, because nobody may be there to hear it.
+
+        None: there is none, which is remembered, or it could not be read.
+        """
         try:
             async with asyncio.timeout(READ_SECONDS), self._slots:
                 call = Call(f"/api/v1/namespaces/{name}", READ_SECONDS, accept=_ACCEPT)

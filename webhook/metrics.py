@@ -12,7 +12,12 @@ from prometheus_client import (
     generate_latest,
 )
 
-from webhook.mutate import Mutation
+from webhook.handshake import Handshakes
+from webhook.limits import Room
+from webhook.load import Load
+from webhook.port import Port
+from webhook.profile import Profile
+from webhook.tally import Tally
 
 PREFIX = "vci_webhook"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -26,12 +31,8 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # memory, CPU, open files, by their usual names
-        self._decisions = self._counter(
-            "reviews", "Pods that were decided about; none: no rule matched.", "decision"
-        )
-        self._matches = self._counter(
-            "rule_matches", "Pods that a rule matched; a shadow rule changes none.", "rule", "mode"
-        )
+        self.tally = Tally(PREFIX)
+        self.registry.register(self.tally)
         self._profile = self._gauge("profile_info", "The profile that is active.", "version")
         self._rules = self._gauge("profile_rules", "Rules of the active profile.")
         self._problems = self._gauge(
@@ -77,19 +78,16 @@ class Metrics:
         """Give everything in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def decided(self, mutation: Mutation) -> None:
-        """Count a decision, and the rules that matched."""
-        self._decisions.labels(mutation.decision or "none").inc()
-        for rule in mutation.rules:
-            self._matches.labels(rule, "active").inc()
-        for rule in mutation.shadows:
-            self._matches.labels(rule, "shadow").inc()
+    def watch(self, room: Room, handshakes: Handshakes, port: Port) -> None:
+        """Show the load of a server as well."""
+        self.registry.register(Load(PREFIX, room, handshakes, port))
 
-    def profile_active(self, version: str, rules: int) -> None:
+    def profile_active(self, profile: Profile) -> None:
         """Tell which profile acts."""
         self._profile.clear()
-        self._profile.labels(version).set(1)
-        self._rules.set(rules)
+        self._profile.labels(profile.version).set(1)
+        self._rules.set(len(profile.rules))
+        self.tally.follow_profile(rule.name for rule in profile.rules)
 
     def profile_read(self, errors: int, warnings: int, *, rejected: bool) -> None:
         """Tell what is wrong with the newest version."""

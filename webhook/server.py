@@ -6,136 +6,75 @@ in flight. Only then is the listener closed and what is left finished.
 """
 
 import asyncio
-import contextlib
-import errno
 import gc
 import logging
 import os
 import signal
 import socket
-import ssl
 import sys
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
+from uvicorn._types import ASGI3Application
 
-from webhook.app import MUTATE_PATH, create_app, create_management_app
-from webhook.errors import SettingsError
+from webhook.app import WebhookApplication, create_management_app
+from webhook.general import GeneralProtocol
+from webhook.handshake import Handshakes
+from webhook.head import MUTATE_PATH
+from webhook.limits import Limits, Room
 from webhook.log import fields
 from webhook.metrics import Metrics
-from webhook.protocol import ConnectionProtocol
-from webhook.settings import both
+from webhook.port import Port
+from webhook.protocol import Desk, ReviewProtocol
+from webhook.review_log import ReviewLog
 from webhook.state import Source
-from webhook.tls_clients import protocol_for
+from webhook.tls_clients import Clients, NamedClientProtocol
 from webhook.tls_reload import ServingCertificate
 
-# An idle connection of the API server lives for 90 s; the side that closes first must not be ours.
-KEEP_ALIVE_SECONDS = 120
 # What is in flight when the listener closes may take as long as callers wait, 5 s, and one more.
 FINISH_SECONDS = 6.0
-BACKLOG = 2048
 # While a thread reads a large profile, a review waits so long for its turn, and several times.
 SWITCH_SECONDS = 0.001
 
 logger = logging.getLogger("webhook")
 
 
-def bind(host: str, port: int, field: str) -> socket.socket:
-    """Open a listening socket; SettingsError names the setting that asked for it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server(
-            (host, port),
-            family=family,
-            backlog=BACKLOG,
-            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
-        )
-    except OSError as error:
-        code = error.errno or errno.EINVAL
-        if code == errno.EADDRNOTAVAIL or code < 0:  # negative: the resolver's
-            raise SettingsError(
-                f'{both("host")}: "{host}" is not an address of this machine; '
-                "give one, such as 127.0.0.1, or 0.0.0.0 for all"
-            ) from error
-        reason = os.strerror(code).lower()
-        raise SettingsError(
-            f'{both(field)}: cannot listen on "{address(host, port)}": {reason}; give another port'
-        ) from error
-
-
-def address(host: str, port: int) -> str:
-    """Write host and port as a URL does."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def uvicorn_config(
-    app: ASGIApp,
-    context: ssl.SSLContext | None,
-    protocol: type[ConnectionProtocol] = ConnectionProtocol,
-) -> uvicorn.Config:
-    """Give the one configuration of every port."""
-    return uvicorn.Config(
-        app,
-        http=protocol,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        ssl_context_factory=None if context is None else lambda _config, _default: context,
-    )
-
-
-class Port(uvicorn.Server):
-    """One listening socket of the process; it leaves the signals to whoever runs it."""
+class ReviewPort(Port):
+    """The port that API servers ask: TLS, and the short way for plain reviews."""
 
     def __init__(
-        self, app: ASGIApp, sock: socket.socket, certificate: ServingCertificate | None = None
+        self,
+        app: WebhookApplication,
+        sock: socket.socket,
+        limits: Limits,
+        certificate: ServingCertificate,
+        room: Room,
     ) -> None:
-        if certificate is None:
-            super().__init__(uvicorn_config(app, None))
-        else:
-            protocol = protocol_for(certificate.client_names)
-            super().__init__(uvicorn_config(app, certificate.context, protocol))
-        self._socket = sock
-        host, port, *_ = sock.getsockname()
-        scheme = "http" if certificate is None else "https"
-        self.url = f"{scheme}://{address(host, port)}"
+        super().__init__(app, sock, limits, certificate.context)
+        self._desk = Desk(app.endpoint, self.server_state, limits, room, self._go_on)
+        names = certificate.client_names
+        self._clients = Clients(names, room, self._take_over) if names else None
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Install no signal handlers: one process has two ports, and one way to stop."""
-        yield
+    def make_protocol(self) -> asyncio.BaseProtocol:
+        """Make the protocol of a new connection."""
+        if self._clients is None:
+            return ReviewProtocol(self._desk)
+        return NamedClientProtocol(self._desk, self._clients)
 
-    async def run_until_stopped(self) -> None:
-        """Serve; returns when ``stop`` was called and the last answer is out."""
-        await self.serve(sockets=[self._socket])
+    def _go_on(self, transport: asyncio.Transport, received: bytes) -> None:
+        """Go on with a connection on which something unusual was asked."""
+        self._take_over(transport).data_received(received)
 
-    def close_after_answers(self) -> None:
-        """Let each answer from now on end its connection, also those of requests in flight."""
-        header = (b"connection", b"close")
-        self.config.encoded_headers = [*self.config.encoded_headers, header]
-        self.server_state.default_headers = [*self.server_state.default_headers, header]
-        for connection in self.server_state.connections:
-            cycle = getattr(connection, "cycle", None)
-            if cycle is not None:
-                cycle.keep_alive = False
-
-    def stop(self) -> None:
-        """Close the listener and the idle connections; finish the others."""
-        self.should_exit = True
-
-    def abandon(self) -> None:
-        """Break what is still connected."""
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+    def _take_over(
+        self, transport: asyncio.Transport, app: ASGIApp | None = None
+    ) -> GeneralProtocol:
+        """Let another protocol have the connection, and maybe another application."""
+        protocol = self.make_general()
+        protocol.app = cast("ASGI3Application", app) if app else protocol.app
+        protocol.connection_made(transport)
+        transport.set_protocol(protocol)
+        return protocol
 
 
 class WebhookServer:
@@ -146,18 +85,22 @@ class WebhookServer:
         source: Source,
         certificate: ServingCertificate,
         sockets: tuple[socket.socket, socket.socket],
-        drain_seconds: float,
+        limits: Limits,
         metrics: Metrics,
     ) -> None:
+        room = Room(limits)
         tls_socket, management_socket = sockets
         self.draining = False
         self._source = source
         self._certificate = certificate
-        self._drain_seconds = drain_seconds
+        self._drain_seconds = limits.drain_seconds
         self._stop_requested = asyncio.Event()
-        self._tls = Port(create_app(source, metrics), tls_socket, certificate)
+        handshakes = Handshakes(certificate.context, limits.connections)
+        app = WebhookApplication(source, metrics, room, ReviewLog(limits.lines))
+        self._tls = ReviewPort(app, tls_socket, limits, certificate, room)
         management_app = create_management_app(self._why_not_ready, metrics)
-        self._management = Port(management_app, management_socket)
+        self._management = Port(management_app, management_socket, limits)
+        metrics.watch(room, handshakes, self._tls)
 
     def _why_not_ready(self) -> str:
         if self.draining:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from webhook.limits import Limits
+
 ENVIRONMENT_PREFIX = "VCI_WEBHOOK_"
 SERVICE_NAME = "vci-webhook"  # of the Service by which API servers reach a webhook in a Pod
 
@@ -24,8 +26,26 @@ class Settings:
     service_name: str | None = None  # in a Pod, SERVICE_NAME
     client_ca: Path | None = None
     client_name: frozenset[str] | None = None
-    drain_seconds: float = 15  # endpoints are removed within seconds; API servers then re-dial
+    drain_seconds: float = Limits().drain_seconds
+    request_seconds: float = Limits().request_seconds
+    max_connections: int = Limits().connections
+    max_in_flight: int = Limits().reviews
+    max_in_flight_mib: int = Limits().megabytes
     log_format: str | None = None
+    log_level: str = "info"
+    log_reviews_per_second: int = Limits().lines
+
+    @property
+    def limits(self) -> Limits:
+        """Give those of them that are limits."""
+        return Limits(
+            connections=self.max_connections,
+            reviews=self.max_in_flight,
+            megabytes=self.max_in_flight_mib,
+            lines=self.log_reviews_per_second,
+            request_seconds=self.request_seconds,
+            drain_seconds=self.drain_seconds,
+        )
 
     def service_host(self, *, in_pod: bool) -> str:
         """Give the name by which API servers call the webhook; empty when it cannot be told."""

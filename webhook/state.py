@@ -48,7 +48,11 @@ class Source(Protocol):
         """Keep the state up to date."""
 
     async def find_labels(self, namespace: str, seconds: float) -> Mapping[str, str] | None:
-        """Look for a namespace that the snapshot lacks; None when it cannot be found in time."""
+        """Look for a namespace that the snapshot lacks; None when there is no such.
+
+        Raises:
+            TimeoutError: that could not be found out in time.
+        """
 
 
 class Fixed:

@@ -36,7 +36,7 @@ class Response:
         return str(content["error"])
 
 
-def trusting(ca_file: Path, *alpn: str) -> ssl.SSLContext:
+def trusting(ca_file: Path | str, *alpn: str) -> ssl.SSLContext:
     """Make a client's context that trusts one CA, and offers these protocols by ALPN."""
     context = ssl.create_default_context(cafile=ca_file)
     if alpn:

@@ -18,8 +18,10 @@ from typing import Any
 import uvloop
 
 from tests.contract.client import Connection, Response, trusting
+from webhook.limits import Limits
 from webhook.metrics import Metrics
-from webhook.server import WebhookServer, bind
+from webhook.port import bind
+from webhook.server import WebhookServer
 from webhook.state import Fixed, Snapshot, Source, State
 from webhook.tls_pair import TlsFiles
 from webhook.tls_reload import POLL_SECONDS, ServingCertificate
@@ -139,6 +141,7 @@ class ServeProcess:
 def serve_process(files: Files, log_file: Path, *flags: str) -> Iterator[ServeProcess]:
     """Run ``vci-webhook serve`` on free ports; it is gone afterwards, however the test ended."""
     arguments = ["--port=0", "--management-port=0", "--log-format=json", *flags]
+    arguments.append("--log-reviews-per-second=1000000")  # most tests want to see each line
     with log_file.open("wb") as stderr:
         process = subprocess.Popen(
             command("serve", *files.flags(), *arguments), env=_environment(), stderr=stderr
@@ -168,6 +171,7 @@ class ServerThread:
     source: Source
     ca: Path
     metrics: Metrics = field(default_factory=Metrics)
+    limits: Limits = field(default_factory=lambda: Limits(drain_seconds=0))
     url: str = ""
     probe_url: str = ""
     _loop: asyncio.AbstractEventLoop = field(default_factory=uvloop.new_event_loop)
@@ -186,6 +190,10 @@ class ServerThread:
         with Connection(self.probe_url) as connection:
             return connection.request("GET", path)
 
+    def metric(self, name: str, **labels: str) -> float:
+        """Give a metric's value; 0 when there is none."""
+        return self.metrics.registry.get_sample_value(f"vci_webhook_{name}", labels) or 0.0
+
     @contextmanager
     def running(
         self, files: TlsFiles, poll_seconds: float = POLL_SECONDS, *, wait: bool = False
@@ -196,7 +204,9 @@ class ServerThread:
         with bind("127.0.0.1", 0, "port") as tls, bind("127.0.0.1", 0, "port") as management:
             self.url = f"https://127.0.0.1:{tls.getsockname()[1]}/mutate"
             self.probe_url = f"http://127.0.0.1:{management.getsockname()[1]}"
-            server = WebhookServer(self.source, certificate, (tls, management), 0, self.metrics)
+            server = WebhookServer(
+                self.source, certificate, (tls, management), self.limits, self.metrics
+            )
             thread = threading.Thread(target=self._run, args=(server,), name="webhook")
             thread.start()
             try:
@@ -213,9 +223,13 @@ class ServerThread:
 
 @contextmanager
 def serve_thread(
-    files: TlsFiles, ca: Path | None = None, poll_seconds: float = POLL_SECONDS
+    files: TlsFiles,
+    ca: Path | None = None,
+    poll_seconds: float = POLL_SECONDS,
+    limits: Limits | None = None,
 ) -> Iterator[ServerThread]:
     """Run the server in a thread, on a snapshot that the test replaces."""
     server = ServerThread(Fixed(State(Snapshot())), ca or files.directory / "ca.crt")
+    server.limits = limits or server.limits
     with server.running(files, poll_seconds):
         yield server

@@ -418,16 +418,18 @@ def test_a_read_that_takes_too_long(pair: Followed) -> None:
     """After half a second the review is answered, far within the time that its sender waits."""
     pair.api.script("namespace get", SILENCE)
     started = time.monotonic()
-    assert pair.review("fresh").status == 500
+    response = pair.review("fresh")
+    assert (response.status, response.headers["retry-after"]) == (503, "1")
     assert time.monotonic() - started < 0.9
     assert pair.team("argo") == "batch"
 
 
 @pytest.mark.parametrize("failure", [refuse(500), refuse(403), HANG_UP, Answer(pieces=(b"{",))])
 def test_a_read_that_fails(pair: Followed, failure: Answer) -> None:
-    """Without the labels there is no decision: 500."""
+    """Without the labels there is no decision; the API server is asked to ask again."""
     pair.api.script("namespace get", failure)
-    assert pair.review("fresh").status == 500
+    response = pair.review("fresh")
+    assert (response.status, response.headers["retry-after"]) == (503, "1")
     assert pair.ready()
 
 
@@ -439,7 +441,7 @@ def test_invented_names_cannot_flood_the_api_server(
     names = iter([f"invented-{number}" for number in range(200)])
     with ThreadPoolExecutor(50) as threads:
         statuses = Counter(threads.map(lambda name: pair.review(name).status, names))
-    assert statuses == {500: 200}
+    assert statuses.keys() <= {500, 503}  # the latter when it was not asked in time
     for name in ("../configmaps", "A", "a" * 64, "a/b", "ä", " "):
         assert pair.review(name).status == 500
     paths = {request.path for request in pair.api.requests if request.kind == "namespace get"}

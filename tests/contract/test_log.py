@@ -203,6 +203,8 @@ def _rendered(record: logging.LogRecord, render: Any) -> str:
     """Give what the handler of the process would write."""
     read, write = os.pipe()
     with os.fdopen(read, "rb") as output:
-        EventHandler(write, render).handle(record)
+        handler = EventHandler(write, render)
+        handler.handle(record)
+        handler.flush()
         os.close(write)
         return output.read().decode()

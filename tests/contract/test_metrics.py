@@ -29,6 +29,7 @@ def test_decisions_and_matching_rules_are_counted(server_thread: ServerThread) -
     """A shadow rule is counted as one; so a rule's reach is known before it acts."""
     profile, _ = profile_from_manifest(_config_map(RULES), "tests")
     server_thread.state.snapshot = Snapshot(profile, {"argo": {}})
+    server_thread.metrics.profile_active(profile)
 
     def value(name: str, **labels: str) -> float:
         return server_thread.metrics.registry.get_sample_value(f"vci_webhook_{name}", labels) or 0

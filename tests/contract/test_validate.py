@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.client import JSON_HEADERS, Connection, Response
 from tests.contract.reviews import UID, encoded
-from tests.contract.serving import Files, ServeProcess, ServerThread, serve_process
+from tests.contract.serving import Files, ServeProcess, ServerThread, serve_process, wait_until
 
 BAD = '[{"name": "a"}]'
 
@@ -57,6 +57,7 @@ def test_what_is_refused_is_logged_without_its_text(webhook: ServeProcess) -> No
     """The log says that a profile was refused and how many errors it has, not what is in it."""
     with webhook.connect() as connection:
         validate(connection, review_of('[{"name": "secret-name"}]', uid="logged"))
+    wait_until(lambda: '"uid":"logged"' in webhook.log, "the line")
     (record,) = [r for r in webhook.records if r.get("uid") == "logged"]
     assert record["message"] == "profile validated"
     assert (record["allowed"], record["errors"]) == (False, 1)

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import click
 
-from webhook.log import LOG_FORMATS
 from webhook.settings import Settings, both, variable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -14,6 +13,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _LARGEST_PORT = 65535
 _LONGEST_SECONDS = 3600.0
+_LARGEST_COUNT = 1_000_000
 
 
 class Kind(click.ParamType[Any]):
@@ -34,6 +34,10 @@ class Kind(click.ParamType[Any]):
 
 def _read_port(text: str) -> int:
     return _within(int(text), _LARGEST_PORT)
+
+
+def _read_count(text: str) -> int:
+    return _within(int(text), _LARGEST_COUNT)
 
 
 def _read_seconds(text: str) -> float:
@@ -57,7 +61,7 @@ def _read_names(text: str) -> frozenset[str]:
     return names
 
 
-def _reader_of(pattern: str, longest: int) -> Callable[[str], str]:
+def reader_of(pattern: str, longest: int) -> Callable[[str], str]:
     """Make a reader of names that match the pattern as a whole."""
     compiled = re.compile(pattern)
 
@@ -75,24 +79,20 @@ PORT = Kind(
 SECONDS = Kind(
     "seconds", _read_seconds, f"a time in seconds; give a number from 0 to {_LONGEST_SECONDS:.0f}"
 )
-HOST = Kind("host", _reader_of(r"[^\s/]+", 253), "an address; give one of this machine's")
+COUNT = Kind("number", _read_count, f"a number; give one from 0 to {_LARGEST_COUNT}")
+HOST = Kind("host", reader_of(r"[^\s/]+", 253), "an address; give one of this machine's")
 NAMESPACE = Kind(
-    "namespace", _reader_of(_LABEL, 63), "the name of a namespace; give one as kubectl shows it"
+    "namespace", reader_of(_LABEL, 63), "the name of a namespace; give one as kubectl shows it"
 )
 SERVICE = Kind(
     "name",
-    _reader_of(f"(?:{_LABEL})?", 63),
+    reader_of(f"(?:{_LABEL})?", 63),
     "the name of a Service; give one as kubectl shows it, or an empty one for none",
 )
 OBJECT_NAME = Kind(
-    "name", _reader_of(rf"{_LABEL}(?:\.{_LABEL})*", 253), "the name of an object; see kubectl get"
+    "name", reader_of(rf"{_LABEL}(?:\.{_LABEL})*", 253), "the name of an object; see kubectl get"
 )
 CLIENT_NAMES = Kind("names", _read_names, "a list of names; write commas between them")
-LOG_FORMAT = Kind(
-    "|".join(LOG_FORMATS),
-    _reader_of("|".join(LOG_FORMATS), 8),
-    f"a log format; give one of {', '.join(LOG_FORMATS)}",
-)
 
 
 def option(flag_name: str, **attributes: Any) -> Callable[[_Command], _Command]:

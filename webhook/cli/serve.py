@@ -12,7 +12,6 @@ import click
 from webhook.cli.options import (
     CLIENT_NAMES,
     HOST,
-    LOG_FORMAT,
     NAMESPACE,
     PORT,
     SECONDS,
@@ -20,14 +19,16 @@ from webhook.cli.options import (
     option,
     profile_options,
 )
+from webhook.cli.tuning import limit_options, log_options
 from webhook.errors import SettingsError
 from webhook.files import read_file
 from webhook.log import configure_logging, fields
 from webhook.manifests import namespaces_from_manifests, profile_from_manifest
 from webhook.metrics import Metrics
+from webhook.port import bind
 from webhook.problems import Problem
 from webhook.profile import Profile
-from webhook.server import WebhookServer, bind, run_process
+from webhook.server import WebhookServer, run_process
 from webhook.settings import SERVICE_NAME, Settings, both, flag
 from webhook.state import Fixed, Snapshot, Source, State
 from webhook.tls_pair import TlsFiles
@@ -100,12 +101,8 @@ logger = logging.getLogger("webhook")
     default=Settings.drain_seconds,
     help="After SIGTERM, time for callers to go elsewhere; SIGINT does not wait.",
 )
-@option(
-    "--log-format",
-    type=LOG_FORMAT,
-    metavar="text|json",
-    help="How to log: text on a terminal, else json, unless told.",
-)
+@limit_options
+@log_options
 def serve(**flags: Any) -> None:
     """Answer AdmissionReviews at POST /mutate by the profile and the namespaces of a cluster."""
     settings = _read_settings(flags)
@@ -119,11 +116,13 @@ def serve(**flags: Any) -> None:
         bind(settings.host, settings.port, "port") as tls_socket,
         bind(settings.host, settings.management_port, "management_port") as management_socket,
     ):
-        configure_logging(settings.log_format)  # all is usable: from here on there is a log
+        configure_logging(
+            settings.log_format, settings.log_level
+        )  # all is usable: from here on there is a log
         source = origin.open_source(metrics)
         certificate.tell()
         sockets = tls_socket, management_socket
-        run_process(WebhookServer(source, certificate, sockets, settings.drain_seconds, metrics))
+        run_process(WebhookServer(source, certificate, sockets, settings.limits, metrics))
 
 
 def _load_certificate(settings: Settings, metrics: Metrics, *, in_pod: bool) -> ServingCertificate:
@@ -201,7 +200,7 @@ def _use_files(settings: Settings, profile_file: Path, namespaces_file: Path) ->
     def read(metrics: Metrics) -> Source:
         _log_profile(settings, profile, problems)
         logger.info("namespaces read", extra=fields(count=len(namespaces)))
-        metrics.profile_active(profile.version, len(profile.rules))
+        metrics.profile_active(profile)
         metrics.namespaces_known(len(namespaces))
         return Fixed(_state(settings, profile=profile, namespaces=namespaces))
 
