@@ -7,7 +7,6 @@ whoever wants another certificate builds another context, completely, and swaps 
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from cryptography import x509
 
@@ -75,9 +74,3 @@ def load_serving(files: TlsFiles, material: Material, now: datetime) -> Serving:
             f"{files.where}: the pair cannot be loaded ({error}); issue a new one"
         ) from error
     return Serving(material, leaf, context)
-
-
-def load_serving_context(directory: Path, _where: str, now: datetime) -> ssl.SSLContext:
-    """Build a context from the pair in the directory, for good; SettingsError when it is none."""
-    files = TlsFiles(directory)
-    return load_serving(files, files.read(), now).context
