@@ -1,26 +1,28 @@
-"""``python -m certs issue``: a CA and a serving certificate as files, without a cluster."""
+"""``python -m certs``: ``issue`` writes files, ``ensure`` and ``run`` look after a cluster."""
 
 import argparse
-import shlex
+import asyncio
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import NoReturn, TypeVar
+from collections.abc import Sequence
+from typing import NoReturn
 
-from certs.errors import FileUnusableError, NameUnusableError, UsageError
-from certs.files import NewFile, write_files
-from certs.issue import Pair, issue_ca, issue_serving, valid_until
-from certs.names import Names, parse_address, parse_dns_name
+from certs import flags, issue_files
+from certs.errors import ClusterError, UsageError
 
 PROGRAM = "python -m certs"
-UNUSABLE_INPUT = 2
+FAILED, UNUSABLE_INPUT = 1, 2
 
-T = TypeVar("T")
-
-DESCRIPTION = """
-Write ca.crt, tls.crt and tls.key: a CA, and a serving certificate that it signed. The key of the
-CA is never written, so nobody can steal it; the next certificate comes with a CA of its own.
+ENSURE = """
+Look at the Secrets and the webhook configurations, do what can be done now, and say what comes
+later. Exit status: 0 all is well, 1 something failed, 2 unusable input, 3 not finished: something
+has to wait, or, with --dry-run, would be done. Each flag is an environment variable too:
+--ca-secret is VCI_WEBHOOK_CERTS_CA_SECRET. Times have a unit: 90s, 15m, 2h, 30d.
+"""
+RUN = """
+Look after the certificates until stopped: at every change, and in full every --interval. Each flag
+is an environment variable too: --ca-secret is VCI_WEBHOOK_CERTS_CA_SECRET. Times have a unit: 90s,
+15m, 2h, 30d.
 """
 
 
@@ -34,91 +36,61 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="The certificates of vci-webhook.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    issue = commands.add_parser(
-        "issue",
-        help="write a new CA and a serving certificate",
-        description=DESCRIPTION,
-        allow_abbrev=False,
-    )
-    issue.add_argument("--dir", required=True, help="where to write; made when missing")
-    issue.add_argument(
-        "--dns",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        help="DNS names of the server, such as vci-webhook.kube-system.svc; can be repeated",
-    )
-    issue.add_argument(
-        "--ip",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="ADDRESS",
-        help="IP addresses of the server; can be repeated",
-    )
-    issue.add_argument("--force", action="store_true", help="overwrite the files of an earlier run")
+
+    def command(name: str, told: str, description: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=told, description=description, allow_abbrev=False)
+
+    told = "write a new CA and a serving certificate as files"
+    issue_files.add_flags(command("issue", told, issue_files.DESCRIPTION))
+    ensure = command("ensure", "put a cluster's certificates right, once", ENSURE)
+    ensure.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    flags.add_flags(ensure, flags.ENSURE)
+    run = command("run", "keep a cluster's certificates right", RUN)
+    flags.add_flags(run, flags.RUN)
     return parser
 
 
-def issue(directory: Path, names: Names, now: datetime, *, force: bool) -> str:
-    """Write the files and return what a person should know next."""
-    ca = issue_ca(now)
-    serving = issue_serving(ca, names, now)
-    write_files(_files(directory, ca, serving), overwrite=force)
-    subjects = ", ".join([*names.dns, *map(str, names.addresses)])
-    folder = shlex.quote(str(directory))
-    return (
-        f"{directory}: ca.crt (until {valid_until(ca.certificate):%Y-%m-%d}), tls.crt and tls.key"
-        f" (for {subjects}, until {valid_until(serving.certificate):%Y-%m-%d})\n"
-        f"next: vci-webhook serve --tls-dir {folder} --profile FILE --namespaces FILE"
-    )
+def _ensure(options: argparse.Namespace) -> int:
+    # These cost a while, which the third command need not spend.
+    from rich.console import Console  # noqa: PLC0415 - see above
+
+    from certs.cluster import Cluster  # noqa: PLC0415 - see above
+    from certs.ensure import ensure  # noqa: PLC0415 - see above
+
+    parameters, settings = flags.read_flags(options, flags.ENSURE, os.environ)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    cluster = Cluster(parameters, settings.kubeconfig)
+    return asyncio.run(ensure(cluster, parameters, console, dry_run=options.dry_run))
 
 
-def _files(directory: Path, ca: Pair, serving: Pair) -> tuple[NewFile, ...]:
-    # The certificate comes last: a server that watches the directory then finds the whole pair.
-    return (
-        NewFile(directory / "ca.crt", ca.certificate, 0o644),
-        NewFile(directory / "tls.key", serving.key, 0o600),
-        NewFile(directory / "tls.crt", serving.certificate, 0o644),
-    )
+def _run(options: argparse.Namespace) -> int:
+    from certs.log import configure_logging  # noqa: PLC0415 - see above
+    from certs.run import run  # noqa: PLC0415 - see above
+
+    parameters, settings = flags.read_flags(options, flags.RUN, os.environ)
+    configure_logging(settings.log_format)
+    asyncio.run(run(parameters, settings))
+    return 0
 
 
-def _directory(text: str) -> Path:
-    if not text:
-        raise UsageError("--dir: is empty; name a directory")
-    return Path(text)
+def _issue(options: argparse.Namespace) -> int:
+    print(issue_files.run(options))
+    return 0
 
 
-def _names(dns: Iterable[str], addresses: Iterable[str]) -> Names:
-    names = Names(_each("--dns", parse_dns_name, dns), _each("--ip", parse_address, addresses))
-    if not names.dns and not names.addresses:
-        raise UsageError(
-            "--dns and --ip: no name given; name the server as its clients call it,"
-            " such as --dns vci-webhook.kube-system.svc or --ip 127.0.0.1"
-        )
-    return names
-
-
-def _each(flag: str, parse: Callable[[str], T], texts: Iterable[str]) -> tuple[T, ...]:
-    try:
-        return tuple(dict.fromkeys(map(parse, texts)))
-    except NameUnusableError as error:
-        raise UsageError(f"{flag}: {error}") from None
+_COMMANDS = {"issue": _issue, "ensure": _ensure, "run": _run}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
-        names = _names(options.dns, options.ip)
-        print(issue(_directory(options.dir), names, datetime.now(UTC), force=options.force))
+        return _COMMANDS[options.command](options)
     except UsageError as error:
-        print(f"{PROGRAM} issue: {error}", file=sys.stderr)
+        print(f"{PROGRAM} {options.command}: {error}", file=sys.stderr)
         return UNUSABLE_INPUT
-    except FileUnusableError as error:
-        print(f"{PROGRAM} issue: --dir: {error}", file=sys.stderr)
-        return UNUSABLE_INPUT
-    return 0
+    except ClusterError as error:
+        print(f"{PROGRAM} {options.command}: {error}", file=sys.stderr)
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -15,6 +15,18 @@ class FileUnusableError(Exception):
     """A file cannot be written, or must not be: it exists."""
 
 
+class ClusterError(Exception):
+    """The API server could not be asked, or refused; ``status`` is 0 when there is no answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ConflictError(ClusterError):
+    """Somebody else wrote the object since it was read; look again."""
+
+
 class UsageError(Exception):
     """A flag cannot be used; the message names it."""
 

@@ -22,6 +22,7 @@ NewKey = Callable[[], Key]
 CA_LIFETIME = timedelta(days=2 * 365)  # long enough to rotate by hand once a year and be late
 SERVING_LIFETIME = timedelta(days=30)  # a key that leaks is worth little for long
 BACKDATED = timedelta(hours=1)  # clocks of nodes differ; a certificate from the future is refused
+CA_NAME = "vci-webhook CA "  # the beginning of the common name of every CA of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +33,30 @@ class Pair:
     key: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """For how long a certificate is valid: from a little before it is made."""
+
+    lifetime: timedelta
+    backdated: timedelta = BACKDATED
+
+
+CA_SPAN = Span(CA_LIFETIME)
+SERVING_SPAN = Span(SERVING_LIFETIME)
+
+
 def new_key() -> Key:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def issue_ca(now: datetime, lifetime: timedelta = CA_LIFETIME, new_key: NewKey = new_key) -> Pair:
+def issue_ca(now: datetime, span: Span = CA_SPAN, new_key: NewKey = new_key) -> Pair:
     """Make a CA that can sign serving certificates, and nothing else below it."""
     key = new_key()
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     # Two CAs are trusted side by side while one follows the other; a person must tell them apart.
-    subject = _common_name(f"vci-webhook CA {identifier.digest.hex()[:8]}")
+    subject = _common_name(CA_NAME + identifier.digest.hex()[:8])
     builder = (
-        _builder(key, subject, subject, now - BACKDATED, now + lifetime)
+        _builder(key, subject, subject, now - span.backdated, now + span.lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(_authority(identifier), critical=False)
@@ -55,7 +68,7 @@ def issue_serving(
     ca: Pair,
     names: Names,
     now: datetime,
-    lifetime: timedelta = SERVING_LIFETIME,
+    span: Span = SERVING_SPAN,
     new_key: NewKey = new_key,
 ) -> Pair:
     """Make a serving certificate for the names; it never outlives the CA."""
@@ -66,8 +79,8 @@ def issue_serving(
             key,
             _common_name("vci-webhook"),
             authority.subject,
-            max(now - BACKDATED, authority.not_valid_before_utc),
-            min(now + lifetime, authority.not_valid_after_utc),
+            max(now - span.backdated, authority.not_valid_before_utc),
+            min(now + span.lifetime, authority.not_valid_after_utc),
         )
         .add_extension(_alternative_names(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -104,6 +104,6 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_before(now - dt.timedelta(hours=2))  # for clients whose clock is an hour behind
         .not_valid_after(now + VALID_FOR)
     )

@@ -29,17 +29,21 @@ def clock(tmp_path: Path) -> Path:
     return path
 
 
-@contextmanager
-def followed_by(cluster: Cluster, clock: Path) -> Iterator[Following]:
-    """Run a webhook whose clock goes as the file says."""
-    environment = {
+def faked(clock: Path) -> dict[str, str]:
+    """Give the environment of a process whose clock goes as the file says."""
+    return {
         "LD_PRELOAD": str(LIBRARIES[0]),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # as on a node: only the wall clock is set
     }
+
+
+@contextmanager
+def followed_by(cluster: Cluster, clock: Path) -> Iterator[Following]:
+    """Run a webhook whose clock goes as the file says."""
     grant_rights(cluster.admin)
-    with following(cluster.plane, cluster.admin, environment=environment) as webhook:
+    with following(cluster.plane, cluster.admin, environment=faked(clock)) as webhook:
         yield webhook
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.errors import AuthorityUnusableError
-from certs.issue import BACKDATED, Pair, issue_ca, issue_serving, valid_until
+from certs.issue import BACKDATED, Pair, Span, issue_ca, issue_serving, valid_until
 from certs.names import Names
 from tests.unit.tls_handshake import shake_hands
 
@@ -97,15 +97,15 @@ def test_lifetimes_are_as_asked() -> None:
     assert valid_until(ca.certificate) == NOW + timedelta(days=730)
     assert valid_until(issue_serving(ca, SERVICE, NOW).certificate) == NOW + timedelta(days=30)
     day = timedelta(days=1)
-    assert valid_until(issue_ca(NOW, day).certificate) == NOW + day
-    assert valid_until(issue_serving(ca, SERVICE, NOW, day).certificate) == NOW + day
+    assert valid_until(issue_ca(NOW, Span(day)).certificate) == NOW + day
+    assert valid_until(issue_serving(ca, SERVICE, NOW, Span(day)).certificate) == NOW + day
 
 
 def test_serving_certificate_stays_within_the_life_of_its_ca() -> None:
     """However long a lifetime is asked for, a leaf is valid only while its CA is."""
-    ca = issue_ca(NOW, timedelta(days=2))
+    ca = issue_ca(NOW, Span(timedelta(days=2)))
     later = NOW + timedelta(days=1)
-    late = load(issue_serving(ca, SERVICE, later, timedelta(days=99)))
+    late = load(issue_serving(ca, SERVICE, later, Span(timedelta(days=99))))
     assert late.not_valid_after_utc == load(ca).not_valid_after_utc
     early = load(issue_serving(ca, SERVICE, NOW - timedelta(minutes=30)))
     assert early.not_valid_before_utc == load(ca).not_valid_before_utc
@@ -200,6 +200,6 @@ def test_clients_refuse_an_expired_certificate(tmp_path: Path) -> None:
     """The end of validity is in force."""
     then = datetime.now(UTC) - timedelta(days=3)
     ca = issue_ca(then)
-    serving = issue_serving(ca, SERVICE, then, timedelta(days=1))
+    serving = issue_serving(ca, SERVICE, then, Span(timedelta(days=1)))
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         shake_hands(serving, ca.certificate, SERVICE.dns[0], tmp_path)
