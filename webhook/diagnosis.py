@@ -45,9 +45,7 @@ def diagnose(observed: Observed, mode: Mode | None = None) -> Diagnosis:
     found, why = (mode, "as told") if mode else detect_mode(observed)
     annotations = observed.tls.annotations if isinstance(observed.tls, Secret) else {}
     remedies = Remedies(observed.names, found, annotations.get(CERTIFICATE_NAME, ""))
-    entries = [entry for each in observed.configurations() for entry in each.entries]
-    hosts = tuple(dict.fromkeys(entry.host for entry in entries)) or (observed.names.host,)
-    case = Case(observed, remedies, hosts)
+    case = Case(observed, remedies, _called_hosts(observed))
     rows = [
         *_judge_api_server(case),
         Row("note", "certificates", f"{found}: {why}"),
@@ -86,6 +84,14 @@ def detect_mode(observed: Observed) -> tuple[Mode, str]:
         f"there is no Secret {names.ca_secret} and no cert-manager; if the certs program or "
         "cert-manager should issue them, say --certificates"
     )
+
+
+def _called_hosts(observed: Observed) -> tuple[str, ...]:
+    """List the names by which the API server calls us, wherever it does not call somebody else."""
+    own = observed.names.namespace, observed.names.service
+    entries = [entry for each in observed.configurations() for entry in each.entries]
+    hosts = (entry.host for entry in entries if entry.service in (None, own))
+    return tuple(dict.fromkeys(hosts)) or (observed.names.host,)
 
 
 def _judge_api_server(case: Case) -> Iterator[Row]:

@@ -248,6 +248,8 @@ def _ahead(date: str, began: datetime, ended: datetime) -> float | None:
         theirs = parsedate_to_datetime(date)
     except ValueError:
         return None
+    if theirs.tzinfo is None:  # as written without a zone, which HTTP does not do
+        return None
     middle = began + (ended - began) / 2
     return (middle - theirs).total_seconds() - _DATE_SECONDS
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from tests.cluster import isolation
 from tests.cluster.client import Object, read_manifests
 from tests.cluster.control_plane import EXAMPLES, Cluster
-from tests.cluster.doctored import ADDRESS, MUTATING, NAME, VALIDATING, Doctored, doctored
+from tests.cluster.doctored import ADDRESS, LABELLED, MUTATING, NAME, VALIDATING, Doctored, doctored
 from tests.cluster.process import eventually
 
 ENSURE = "python -m certs ensure"
@@ -135,6 +135,9 @@ def test_check_works_with_the_documented_rights(patient: Doctored) -> None:
     (judged,) = json.loads(done.stdout)["files"]
     assert (done.returncode, judged["cluster"]["notes"]) == (0, [])
     assert judged["cluster"]["rules"][0]["namespaces"] == 1
+    done = patient.run("operator", *check, "--own-namespace", LABELLED)
+    (judged,) = json.loads(done.stdout)["files"]
+    assert judged["cluster"]["rules"][0]["namespaces"] == 0
 
 
 @pytest.mark.parametrize("kind", [MUTATING, VALIDATING])

@@ -257,6 +257,14 @@ def test_a_clock_that_differs_from_the_api_servers(doctor: Doctor) -> None:
     assert "expired at" in finding
 
 
+@pytest.mark.parametrize("date", ["soon", "", "Tue, 24 Nov 2026 12:00:00 -0000"])
+def test_a_clock_that_is_not_told_is_not_judged(doctor: Doctor, date: str) -> None:
+    """Then our own has to do."""
+    answered = Answer(pieces=(b"{}",), headers=(("Date", date),), without_date=True)
+    doctor.api.script("GET /version", answered)
+    assert doctor.said("API server") == [("ok", "answers")]
+
+
 def test_a_server_that_cannot_be_reached(doctor: Doctor) -> None:
     """Named, it is an error; found, it is not known, and how to reach it is told."""
     doctor.api.script(
@@ -286,6 +294,16 @@ def test_a_url_is_asked_for_its_certificate(doctor: Doctor) -> None:
     ((severity, finding),) = doctor.said(f"server {doctor.address}")
     assert severity == "error"
     assert finding == f'is not for "127.0.0.1", by which the API server calls, but for "{HOST}"'
+
+
+def test_a_server_that_requires_a_certificate_shows_its_own(doctor: Doctor, tmp_path: Path) -> None:
+    """Which it does before it finds that the doctor has none."""
+    client_ca = tmp_path / "client-ca.crt"
+    trustme.CA().cert_pem.write_to_path(client_ca)
+    with serve_thread(TlsFiles(doctor.tls_dir, client_ca=client_ca)) as server:
+        address = server.url.removeprefix("https://").removesuffix("/mutate")
+        ((severity, finding),) = doctor.said(f"server {address}", f"--server={address}")
+    assert (severity, finding[:20]) == ("ok", "presents certificate")
 
 
 def test_a_chain_that_is_not_whole_is_seen(doctor: Doctor, tmp_path: Path) -> None:
