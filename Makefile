@@ -52,7 +52,7 @@ fix: $(INSTALLED)  ## format, and repair what the linter can repair by itself
 .PHONY: soak
 soak: $(INSTALLED)  ## the long versions of the tests on a control plane: outages of minutes, thousands of namespaces, ten roll-outs under load
 	@VCI_WEBHOOK_SOAK=1 $(BIN)/python -m pytest tests/cluster/test_outage.py tests/cluster/test_following.py \
-		tests/cluster/test_rollout.py tests/cluster/test_disruption.py
+		tests/cluster/test_rollout.py tests/cluster/test_rollout_proxied.py tests/cluster/test_disruption.py
 
 .PHONY: fuzz
 fuzz: $(INSTALLED)  ## fuzz the review, the profile and the manifests for SECONDS (600)

@@ -42,6 +42,7 @@ class ControlPlane:
     authority: pki.Authority
     port: int = field(default_factory=free_port)
     requeue_seconds: int = 1
+    routes_to_endpoints: bool = True  # else a webhook's Service is reached by its own address
     api_server_flags: dict[str, object] = field(default_factory=dict)  # besides the usual ones
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _started: dict[str, tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=dict)
@@ -132,11 +133,16 @@ class Cluster:
 
 @contextmanager
 def control_plane(
-    folder: Path, programs: binaries.Binaries, **argo_environment: str
+    folder: Path,
+    programs: binaries.Binaries,
+    *,
+    routes_to_endpoints: bool = True,
+    **argo_environment: str,
 ) -> Iterator[Cluster]:
     """Run a control plane with its two nodes and Argo until the block ends."""
     (folder / "logs").mkdir(parents=True)
     plane = ControlPlane(folder, programs, pki.Authority(folder))
+    plane.routes_to_endpoints = routes_to_endpoints
     with ExitStack() as stack:
         admin = plane.client(plane.write_kubeconfig("admin", "admin", "system:masters"))
         start_api_server(plane, admin, stack)
@@ -168,7 +174,7 @@ def start_api_server(
         "authorization-mode": "RBAC",
         "allow-privileged": "true",
         # a webhook's Service is resolved to its ready endpoints here: there is no kube-proxy
-        "enable-aggregator-routing": "true",
+        "enable-aggregator-routing": str(plane.routes_to_endpoints).lower(),
         "service-cluster-ip-range": "10.0.0.0/24",
         "service-account-issuer": "https://kubernetes.default.svc",
         "service-account-key-file": public,

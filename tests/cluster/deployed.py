@@ -7,18 +7,19 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from tests.cluster.client import Object, object_path, read_manifests
+from tests.cluster.client import ApiError, Object, object_path, read_manifests
 from tests.cluster.configuration import configured, webhook_configuration
 from tests.cluster.control_plane import Cluster
 from tests.cluster.following import ACCOUNT, LABEL, PROFILE, grant_rights, marks_of, profile
 from tests.cluster.node.agent import Agent
 from tests.cluster.node.pod import RunningPod
+from tests.cluster.node.proxy import ServiceProxy
 from tests.cluster.node.running import PLACED_HERE
 from tests.cluster.process import eventually
 from tests.cluster.workloads import bare_pod
@@ -120,8 +121,10 @@ def deployed(cluster: Cluster, node: Agent, namespace: str, **changes: Any) -> I
                 _change(manifest["spec"]["template"]["spec"], {**PLACED_HERE, **changes})
             admin.create(manifest)
         here.await_rollout()
-        with configured(
-            admin, _configuration(namespace, authority), lambda: _acts(cluster, namespace)
+        configuration = _configuration(namespace, authority)
+        with (
+            _reachable(cluster),
+            configured(admin, configuration, lambda: _acts(cluster, namespace)),
         ):
             yield here
     finally:
@@ -131,6 +134,13 @@ def deployed(cluster: Cluster, node: Agent, namespace: str, **changes: Any) -> I
         admin.send("DELETE", object_path("Pod", NAME), json.dumps(at_once).encode())
         eventually(lambda: not admin.list("Pod", NAME), "the end of all replicas", SETTLED_SECONDS)
         admin.delete(*PROFILE)
+
+
+def _reachable(cluster: Cluster) -> AbstractContextManager[None]:
+    """Where the API server does not find endpoints itself, do what kube-proxy does."""
+    if cluster.plane.routes_to_endpoints:
+        return nullcontext()
+    return ServiceProxy(cluster.admin, NAME, NAME).running()
 
 
 def create_tls_secret(cluster: Cluster) -> bytes:
@@ -164,7 +174,10 @@ def _configuration(namespace: str, authority: bytes) -> Object:
 
 
 def _acts(cluster: Cluster, namespace: str) -> bool:
-    return is_right(cluster.admin.create(bare_pod(), namespace, "?dryRun=All"))
+    try:
+        return is_right(cluster.admin.create(bare_pod(), namespace, "?dryRun=All"))
+    except ApiError:  # in force, and the replicas are not known yet
+        return False
 
 
 def _change(spec: Object, changes: Object) -> None:

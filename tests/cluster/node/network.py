@@ -16,6 +16,7 @@ from tests.cluster.control_plane import API_SERVER_ADDRESS
 from tests.cluster.process import eventually
 
 POD_ADDRESSES = ipaddress.ip_network("10.77.0.0/16")
+_addresses = POD_ADDRESSES.hosts()  # of all nodes: there may be several control planes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,22 @@ class Network:
 
     def __init__(self, folder: Path) -> None:
         self._proc = folder / "proc"  # of our own process ids; /proc is still the outer one
-        self._addresses = POD_ADDRESSES.hosts()
 
     @contextmanager
     def up(self) -> Iterator["Network"]:
         """Have the API server's address, and what sandboxes need, until the block ends."""
         self._proc.mkdir(parents=True)
         _run("mount", "-t", "proc", "proc", self._proc)
-        _run("ip", "address", "add", f"{API_SERVER_ADDRESS}/32", "dev", "lo")
+        add_address(API_SERVER_ADDRESS)
         try:
             yield self
         finally:
-            _run("ip", "address", "del", f"{API_SERVER_ADDRESS}/32", "dev", "lo")
             _run("umount", "--lazy", self._proc)
             self._proc.rmdir()
 
     def open_sandbox(self) -> Sandbox:
         """Make the network of a Pod."""
-        address = next(self._addresses)
+        address = next(_addresses)
         holder = subprocess.Popen(("unshare", "--net", "sleep", "infinity"), process_group=0)
         sandbox = Sandbox(str(address), holder, self._proc)
         own = (self._proc / str(os.getpid()) / "ns" / "net").readlink()
@@ -77,6 +76,11 @@ class Network:
         _run("ip", "route", "add", f"{address}/32", "dev", name)
         _run(*sandbox.enter, "ip", "-batch", "-", given=_inner_commands(sandbox.address))
         return sandbox
+
+
+def add_address(address: str) -> None:
+    """Have another address of our own, which stays."""
+    _run("ip", "address", "replace", f"{address}/32", "dev", "lo")
 
 
 def _inner_commands(address: str) -> str:
