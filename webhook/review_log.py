@@ -50,6 +50,11 @@ class ReviewLog:
             duration_ms=round(seconds * 1000, 3),
         )
 
+    def close(self) -> None:
+        """Tell what has not been told yet."""
+        self._reviews.report()
+        self._refusals.report()
+
     def refused(self, error: ReviewError) -> None:
         """Tell what could not be read, by the sentence that its sender gets."""
         if self._refusals.takes():
@@ -84,4 +89,5 @@ class Sample:
     def report(self) -> None:
         """Tell how many were left out since the last time."""
         count, self._left_out = self._left_out, 0
-        logger.info("%s not logged", self._what, extra=fields(count=count))
+        if count:
+            logger.info("%s not logged", self._what, extra=fields(count=count))

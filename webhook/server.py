@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,7 +24,7 @@ from webhook.general import GeneralProtocol
 from webhook.handshake import Handshakes
 from webhook.head import MUTATE_PATH
 from webhook.limits import Limits, Room
-from webhook.log import fields
+from webhook.log import fields, flush_log
 from webhook.metrics import Metrics
 from webhook.port import Port
 from webhook.protocol import Desk, ReviewProtocol
@@ -36,6 +37,11 @@ from webhook.tls_reload import ServingCertificate
 FINISH_SECONDS = 6.0
 # While a thread reads a large profile, a review waits so long for its turn, and several times.
 SWITCH_SECONDS = 0.001
+
+# Those that end a process that does nothing about them, and mean nothing here.
+IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+# Beside connections that have shaken hands and as many that do: listeners, the log, the cluster.
+OTHER_FILES = 64
 
 logger = logging.getLogger("webhook")
 
@@ -95,8 +101,9 @@ class WebhookServer:
         self._certificate = certificate
         self._drain_seconds = limits.drain_seconds
         self._stop_requested = asyncio.Event()
+        self._review_log = ReviewLog(limits.lines)
         handshakes = Handshakes(certificate.context, limits.connections)
-        app = WebhookApplication(source, metrics, room, ReviewLog(limits.lines))
+        app = WebhookApplication(source, metrics, room, self._review_log)
         self._tls = ReviewPort(app, tls_socket, limits, certificate, room)
         management_app = create_management_app(self._why_not_ready, metrics)
         self._management = Port(management_app, management_socket, limits)
@@ -124,6 +131,7 @@ class WebhookServer:
             await _finish(self._management, management)
             source.cancel()
             certificate.cancel()
+        self._review_log.close()
         logger.info("stopped")
 
     def stop(self, *, drain: bool = True) -> None:
@@ -163,7 +171,8 @@ def _take_signals(loop: asyncio.AbstractEventLoop, server: WebhookServer) -> Non
     def stop(received: signal.Signals) -> None:
         if server.draining:
             logger.warning("stopped at once", extra=fields(signal=received.name))
-            os._exit(128 + received)
+            flush_log()
+            os._exit(0)  # it was asked for, and nothing has gone wrong
         server.stop(drain=received is signal.SIGTERM)
 
     def ignore(received: signal.Signals) -> None:
@@ -171,8 +180,26 @@ def _take_signals(loop: asyncio.AbstractEventLoop, server: WebhookServer) -> Non
 
     for handled in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(handled, stop, handled)
-    for ignored in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for ignored in IGNORED:
         loop.add_signal_handler(ignored, ignore, ignored)
+
+
+def take_first_signals() -> None:
+    """Be as calm while starting as afterwards; there is nothing yet to be finished."""
+    for ignored in IGNORED:
+        signal.signal(ignored, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def raise_files_limit(wanted: int) -> None:
+    """Allow ourselves as many open files as the system lets us have, or say that they are few.
+
+    A listener that cannot accept for want of a file is closed by the event loop.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY and most < 2 * wanted + OTHER_FILES:
+        logger.warning("few files may be open", extra=fields(limit=most, connections=wanted))
 
 
 def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

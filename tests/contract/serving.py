@@ -140,8 +140,9 @@ class ServeProcess:
 @contextmanager
 def serve_process(files: Files, log_file: Path, *flags: str) -> Iterator[ServeProcess]:
     """Run ``vci-webhook serve`` on free ports; it is gone afterwards, however the test ended."""
-    arguments = ["--port=0", "--management-port=0", "--log-format=json", *flags]
-    arguments.append("--log-reviews-per-second=1000000")  # most tests want to see each line
+    every_line = "--log-reviews-per-second=1000000"  # unless the test wants another number
+    ports = ("--port=0", "--management-port=0")
+    arguments = [*ports, "--log-format=json", every_line, *flags]
     with log_file.open("wb") as stderr:
         process = subprocess.Popen(
             command("serve", *files.flags(), *arguments), env=_environment(), stderr=stderr

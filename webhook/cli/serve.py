@@ -28,7 +28,7 @@ from webhook.metrics import Metrics
 from webhook.port import bind
 from webhook.problems import Problem
 from webhook.profile import Profile
-from webhook.server import WebhookServer, run_process
+from webhook.server import WebhookServer, raise_files_limit, run_process, take_first_signals
 from webhook.settings import SERVICE_NAME, Settings, both, flag
 from webhook.state import Fixed, Snapshot, Source, State
 from webhook.tls_pair import TlsFiles
@@ -105,6 +105,7 @@ logger = logging.getLogger("webhook")
 @log_options
 def serve(**flags: Any) -> None:
     """Answer AdmissionReviews at POST /mutate by the profile and the namespaces of a cluster."""
+    take_first_signals()
     settings = _read_settings(flags)
     if settings.profile is None or settings.namespaces is None:
         origin = _use_cluster(settings)
@@ -119,6 +120,7 @@ def serve(**flags: Any) -> None:
         configure_logging(
             settings.log_format, settings.log_level
         )  # all is usable: from here on there is a log
+        raise_files_limit(settings.max_connections)
         source = origin.open_source(metrics)
         certificate.tell()
         sockets = tls_socket, management_socket
