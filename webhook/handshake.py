@@ -4,12 +4,18 @@ The event loop says nothing of a handshake that fails, to nobody. But it asks th
 object that shakes hands: so that object counts.
 """
 
+import logging
 import ssl
 from typing import Any, Self
 
-# Why one failed: the client does not trust our certificate; it knows no TLS, or none that we know;
-# it left or was too slow; there were too many at once.
-CAUSES = ("untrusted", "broken", "unfinished", "crowd")
+from webhook.log import fields
+from webhook.seldom import Seldom
+
+# Why one failed: the client does not trust our certificate, or we not its own; it knows no TLS, or
+# none that we know; it left or was too slow; there were too many at once.
+CAUSES = ("untrusted", "stranger", "broken", "unfinished", "crowd")
+
+logger = logging.getLogger("webhook")
 
 
 class Handshakes:
@@ -19,6 +25,7 @@ class Handshakes:
         self.pending = 0
         self.failed = dict.fromkeys(CAUSES, 0)
         self.limit = limit
+        self._seldom = Seldom()
         context.sslobject_class = type("Handshake", (_Handshake,), {"counts": self})
 
     def over(self, cause: str) -> None:
@@ -26,6 +33,12 @@ class Handshakes:
         self.pending -= 1
         if cause:
             self.failed[cause] += 1
+
+    def refused(self, reason: str) -> None:
+        """Say why a client was turned away, which it cannot see: the loop sends no alert."""
+        if self._seldom.allows("client"):
+            problem = reason.lower().replace("_", " ")
+            logger.warning("client refused", extra=fields(problem=problem))
 
 
 class _Handshake(ssl.SSLObject):
@@ -52,7 +65,10 @@ class _Handshake(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            self._end("untrusted" if _is_about_trust(error.reason or "") else "broken")
+            cause = _cause(error.reason or "")
+            if cause == "stranger":
+                self.counts.refused(error.reason)
+            self._end(cause)
             raise
         self._end("")
 
@@ -66,6 +82,12 @@ class _Handshake(ssl.SSLObject):
         self._end("unfinished")
 
 
-def _is_about_trust(reason: str) -> bool:
-    """Tell whether the client refused our certificate, by OpenSSL's name for its alert."""
-    return "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
+def _cause(reason: str) -> str:
+    """Tell whose trust is missing, if that is it, by OpenSSL's name for what went wrong."""
+    if reason in _STRANGER:
+        return "stranger"
+    about_trust = "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
+    return "untrusted" if about_trust else "broken"
+
+
+_STRANGER = ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "CERTIFICATE_VERIFY_FAILED")

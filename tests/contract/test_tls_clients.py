@@ -85,6 +85,20 @@ def test_strangers_are_not(server: ServerThread, client_ca: trustme.CA) -> None:
     assert is_let_in(server, client_ca.issue_cert(API_SERVER))
 
 
+def test_why_a_stranger_is_refused_is_logged(
+    server: ServerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client cannot see the reason, so the log has it: seldom, and the metric has each."""
+    for certificate in (None, trustme.CA().issue_cert(API_SERVER), None):
+        assert not is_let_in(server, certificate)
+    failures = "tls_handshake_failures_total"
+    wait_until(lambda: server.metric(failures, cause="stranger") == 3, "the count")
+    refusals = [each for each in caplog.records if each.message == "client refused"]
+    assert [each.__dict__["fields"] for each in refusals] == [
+        {"problem": "peer did not return a certificate"}
+    ]
+
+
 def test_another_name_is_told_so(
     tmp_path: Path, client_ca: trustme.CA, client_ca_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
