@@ -60,7 +60,7 @@ class Load(Collector):
         )
         yield counter(
             f"{prefix}_tls_handshake_failures",
-            "Handshakes that failed; untrusted: our certificate was refused, stranger: the client's.",
+            "Handshakes that failed; untrusted: our certificate was refused, stranger: theirs.",
             ["cause"],
             {(cause,): count for cause, count in self._handshakes.failed.items()},
         )
