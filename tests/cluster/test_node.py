@@ -281,6 +281,42 @@ def test_a_program_that_crashes(cluster: Cluster, node: Agent, namespace: str) -
     assert starts[3] - starts[2] >= 2.0
 
 
+def test_a_pod_that_knows_itself(cluster: Cluster, node: Agent, namespace: str) -> None:
+    """A projected volume has the Pod's own fields beside a ConfigMap, which may be missing."""
+    program = """
+        import os
+        print(sorted(n for n in os.listdir("/p") if n[:2] != ".."), open("/p/labels/team").read())
+    """
+    field = {"path": "labels/team", "fieldRef": {"fieldPath": "metadata.labels['team']"}}
+    sources = [
+        {"downwardAPI": {"items": [field]}},
+        {"configMap": {"name": "none", "optional": True}},
+        {"secret": {"name": "token", "items": [{"key": "a", "path": "renamed"}]}},
+    ]
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}}
+    cluster.admin.create({**secret, "stringData": {"a": "1", "b": "2"}}, namespace)
+    container: Object = {"volumeMounts": [{"name": "p", "mountPath": "/p"}]}
+    volumes = [{"name": "p", "projected": {"sources": sources}}]
+    pod = program_pod("knows", program, container, volumes=volumes, restartPolicy="Never")
+    pod["metadata"]["labels"] = {"team": "render"}
+    cluster.admin.create(pod, namespace)
+    wait_for(node, "knows", "main ended: 0")
+    assert output(node, "knows") == ["['labels', 'renamed'] render"]
+    remove(cluster.admin, node, "knows", namespace)
+
+
+def test_a_secret_that_only_root_could_read(cluster: Cluster, node: Agent, namespace: str) -> None:
+    """Here any user could read it, on a real node none but root: that is a failure too."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "closed"}}
+    cluster.admin.create({**secret, "stringData": {"key": "x"}}, namespace)
+    volumes = [{"name": "v", "secret": {"secretName": "closed", "defaultMode": 0o400}}]
+    cluster.admin.create(program_pod("closed", "", {}, volumes=volumes), namespace)
+    eventually(lambda: node.failures, "a failure", 10)
+    why = 'volume "v": key can be read by root alone, without fsGroup'
+    assert str(node.failures.pop()) == why
+    remove(cluster.admin, node, "closed", namespace)
+
+
 def test_what_is_not_supported_is_a_failure(cluster: Cluster, node: Agent, namespace: str) -> None:
     """A Pod that asks for what the node does not do fails the test that has it, by name."""
     pods: dict[str, Object] = {

@@ -19,9 +19,9 @@ from tests.cluster.process import eventually
 
 RATE = 100.0
 ROLLOUTS = 10 if SOAK else 2  # at least
-ROLLOUT_CREATES = 60_000 if SOAK else 0
+ROLLOUT_CREATES = 50_000 if SOAK else 0
 SCALES = [5, 1, 2] if SOAK else [3, 1, 2]
-SCALE_CREATES = 45_000 if SOAK else 0
+SCALE_CREATES = 35_000 if SOAK else 0
 LEAST_SHARE = 0.1  # of four; an even one is a quarter
 
 

@@ -21,7 +21,7 @@ from tests.cluster.workloads import create_namespace
 
 NAMESPACE = "proxied"
 ROLLOUTS = 10 if SOAK else 1
-CREATES = 30_000 if SOAK else 0
+CREATES = 20_000 if SOAK else 0
 ABRUPT = {"name": "vci-webhook", "args": ["--drain-seconds=0"]}
 
 
