@@ -41,6 +41,12 @@ class GeneralProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.deadline = self.used + self._limits.idle_seconds
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything, and of the timer, which uvicorn keeps after a reset."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()
+
     def data_received(self, data: bytes) -> None:
         """Take what arrives, and look at the clock."""
         if not self._began:

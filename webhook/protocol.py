@@ -87,12 +87,22 @@ class ReviewProtocol(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is gone, however
         """Forget everything."""
-        self._desk.connections.discard(self)
         self._received.clear()
         if self._waiting is not None:
+            self._waiting.remove_done_callback(self._waited)
             self._waiting.cancel()
             self._waiting = None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Be nobody's any more.
+
+        The TLS layer keeps our methods, and with them us. If we kept its transport, a quarter of a
+        megabyte of its buffers would wait for the garbage collector, which does not see them.
+        """
         self._account()
+        self._desk.connections.discard(self)
+        del self.transport
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Lend the port's buffer until ``buffer_updated``, which comes before anything else."""
@@ -209,9 +219,9 @@ class ReviewProtocol(asyncio.BufferedProtocol):
     def _hand_over(self) -> None:
         """Leave the connection, and what has been received, to uvicorn's protocol for good."""
         received, self._received = bytes(self._received), bytearray()
-        self._account()
-        self._desk.connections.discard(self)
-        self._desk.hand_over(self.transport, received)
+        transport = self.transport
+        self._let_go()
+        self._desk.hand_over(transport, received)
 
     def _wait(self, body: bytes, plain: Plain) -> None:
         """Answer later; nothing is read until then."""

@@ -158,6 +158,7 @@ def run_process(server: WebhookServer) -> None:
     gc.collect()
     gc.freeze()  # what was imported stays, and would cost each full collection a pause of 30 ms
     sys.setswitchinterval(SWITCH_SECONDS)
+    sys.unraisablehook = _log_unraisable
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
         loop.set_exception_handler(_log_loop_error)
@@ -207,3 +208,10 @@ def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
     error = context.get("exception")
     if not isinstance(error, OSError):  # OSError: strangers, aborted handshakes (ssl.SSLError)
         logger.error(context["message"], exc_info=error)
+
+
+def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Log what nobody could catch as we log everything; Python would print what it choked on."""
+    error = unraisable.exc_value
+    if not isinstance(error, UnicodeError):  # UnicodeError: strangers, who ask for no known name
+        logger.error("error ignored", exc_info=error)

@@ -5,6 +5,7 @@ import socket
 import ssl
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -123,6 +124,19 @@ def test_what_is_not_tls_is_dropped_without_a_word_in_the_log(
         if garbage:
             assert _is_dropped(stranger)
     assert webhook.post(encoded(namespace="plain")).status == 200
+    assert settled_log(webhook) == before
+
+
+def test_a_name_that_is_none_leaves_no_trace(webhook: ServeProcess) -> None:
+    """A handshake that asks for a name of any bytes is dropped; the bytes are not logged."""
+    before = settled_log(webhook)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting(webhook.ca).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    with Connection(webhook.url) as stranger:
+        stranger.send(outgoing.read().replace(b"localhost", b"local\xffost"))
+        assert _is_dropped(stranger)
     assert settled_log(webhook) == before
 
 
