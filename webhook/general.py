@@ -58,7 +58,12 @@ class GeneralProtocol(HttpToolsProtocol):
 
     def _expect(self, now: float) -> None:
         self._began = now
-        self.deadline = now + self._limits.head_seconds
+        self._wait_until(now + self._limits.head_seconds)
+
+    def _wait_until(self, deadline: float) -> None:
+        """Set the deadline, unless that of an answer which is not read is in force."""
+        if not self.flow.write_paused:
+            self.deadline = deadline
 
     def on_headers_complete(self) -> None:
         """Begin the request, unless its head is one that nobody sends."""
@@ -68,7 +73,7 @@ class GeneralProtocol(HttpToolsProtocol):
             raise ValueError
         self._body_arrives = True
         self._began = self._began or perf_counter()  # it may have come with the one before it
-        self.deadline = self._began + self._limits.request_seconds
+        self._wait_until(self._began + self._limits.request_seconds)
         super().on_headers_complete()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -85,7 +90,7 @@ class GeneralProtocol(HttpToolsProtocol):
         """Wait for nothing more: the rest is ours to do."""
         self._body_arrives = False
         self._began = self._head_bytes = 0
-        self.deadline = NEVER
+        self._wait_until(NEVER)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -96,9 +101,9 @@ class GeneralProtocol(HttpToolsProtocol):
             self._abort_soon()
         elif self._body_arrives:
             self._began = self.used
-            self.deadline = self.used + self._limits.request_seconds
+            self._wait_until(self.used + self._limits.request_seconds)
         elif not self.pipeline:
-            self.deadline = self.used + self._limits.idle_seconds
+            self._wait_until(self.used + self._limits.idle_seconds)
 
     def pause_writing(self) -> None:
         """Give a client that does not read its answers some time to do so."""
