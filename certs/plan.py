@@ -73,8 +73,8 @@ def plan(observed: Observed, now: datetime, parameters: Parameters) -> Plan:
         steps += _sign(situation)
     if not steps and (step := _retire(situation) or _rotate(situation)):
         steps.append(step)
-    later = sorted(_later(situation), key=lambda each: each.when)
-    return Plan(tuple(steps), tuple(later), problems)
+    later = (each for each in _later(situation) if each.when > now)
+    return Plan(tuple(steps), tuple(sorted(later, key=lambda each: each.when)), problems)
 
 
 def _problems(situation: Situation) -> Iterator[str]:

@@ -191,17 +191,22 @@ class Situation:
             return f"{CA} does not hold its CA"
         if serving.type != SERVING_TYPE:
             return f"its Secret is not of type {SERVING_TYPE}"
-        return self._why_renew(leaf)
+        return self._why_renew(leaf, signer.certificate.not_valid_after_utc)
 
-    def _why_renew(self, leaf: x509.Certificate) -> str:
+    def _why_renew(self, leaf: x509.Certificate, end: datetime) -> str:
         if lacking := lacking_names(leaf, self.parameters.names.dns):
             return f"it is not valid for {lacking[0]}"
-        if self.now >= self.due(leaf, self.parameters.serving_lifetime):
+        # One that ends with its CA could not be signed for longer: the CA is what is renewed.
+        is_due = self.now >= self.due(leaf, self.parameters.serving_lifetime)
+        if is_due and leaf.not_valid_after_utc < end:
             return f"{self.parameters.renew_at:.0%} of its life are over"
         return ""
 
     def due(self, certificate: x509.Certificate, lifetime: timedelta) -> datetime:
         """Tell when a certificate is to be renewed; a shorter lifetime acts at once."""
-        issued = certificate.not_valid_before_utc + self.parameters.clock_skew
-        life = max(certificate.not_valid_after_utc - issued, timedelta())
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        issued = begin + self.parameters.clock_skew
+        if issued >= end:  # it was not backdated by as much
+            issued = begin
+        life = end - issued
         return issued + min(life, lifetime) * self.parameters.renew_at

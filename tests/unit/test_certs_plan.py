@@ -282,6 +282,16 @@ def test_a_shorter_lifetime_acts_at_once() -> None:
     assert leaf.not_valid_after_utc == world.now + HOUR
 
 
+def test_what_was_issued_for_less_than_the_clock_skew_is_renewed_in_time() -> None:
+    """A CA of half an hour, from other parameters, is followed by one of ours before it ends."""
+    world = fresh()
+    brief = replace(PARAMETERS, ca_lifetime=HOUR / 2, clock_skew=timedelta())
+    world.write(perform(world.plan().steps[0], world.stored, world.now, brief))
+    world.live(DAY)
+    assert world.was_good
+    assert world.is_sound()
+
+
 def test_nothing_that_is_secret_is_shown() -> None:
     """Neither what was observed nor what is to be written shows a key when it is printed."""
     world = fresh()

@@ -1,0 +1,107 @@
+"""The webhook in force with ``failurePolicy: Fail``, with certificates by the certificate program.
+
+Its Pods are real processes, whose Secret reaches them as by a kubelet; creates go on all the while.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from cryptography import x509
+
+from tests.cluster.certifying import (
+    NAME,
+    SERVING_SECRET,
+    Certifying,
+    Program,
+    grant_rights,
+    write_kubeconfig,
+)
+from tests.cluster.control_plane import Cluster
+from tests.cluster.creating import Creates, creating
+from tests.cluster.deployed import Deployed, deployed, is_right
+from tests.cluster.following import SOAK
+from tests.cluster.node.agent import Agent
+from tests.cluster.process import eventually
+
+RATE = 50.0
+CREATES = 10_000 if SOAK else 0  # at least
+# The kubelet brings a Secret within 2 s here, the server looks each second: both fit in easily.
+LEAVES = (
+    *("--mutating", NAME, "--validating", "", "--clock-skew", "1s", "--publish-wait", "2s"),
+    *("--serving-lifetime", "20s", "--renew-at", "0.5"),
+)
+CAS = (*LEAVES, "--ca-lifetime", "50s")
+EVERY_SECOND = ("--interval", "1s")
+# Lifetimes as in real life, and a short wait: for what people do to objects.
+LASTING = ("--mutating", NAME, "--validating", "", "--publish-wait", "2s")
+
+
+@dataclass(slots=True)
+class Rotating:
+    """A webhook in force, and who looks after its certificates."""
+
+    deployed: Deployed
+    certs: Certifying
+    namespace: str
+    first: x509.Certificate  # of the operator's own, which stays for as long as its leaf would live
+
+    @contextmanager
+    def creating(self, what: str) -> Iterator[Creates]:
+        """Create Pods until the block ends and there were enough, and print what came of it."""
+        with creating(self.certs.admin, self.namespace, RATE, is_right) as creates:
+            yield creates
+            eventually(lambda: creates.total > RATE, "a second of creates", 30)
+        tell(what, creates)
+
+    @contextmanager
+    def programs(self, *flags: str, count: int = 1) -> Iterator[list[Program]]:
+        """Run so many programs at once until the block ends."""
+        with ExitStack() as stack:
+            yield [
+                stack.enter_context(self.certs.running(*flags, *EVERY_SECOND)) for _ in range(count)
+            ]
+
+    def signer(self) -> set[bytes]:
+        """Give the CA that signed the certificate in the Secret."""
+        return {self.certs.secret(SERVING_SECRET).get("ca.crt", b"")}
+
+    def serials(self) -> set[int]:
+        """Give the serial number of the certificate in the Secret, while there is one."""
+        content = self.certs.secret(SERVING_SECRET).get("tls.crt", b"")
+        try:
+            return {x509.load_pem_x509_certificate(content).serial_number}
+        except ValueError:
+            return set()
+
+    def bundle(self) -> list[x509.Certificate]:
+        """Give the CAs that the API server trusts."""
+        return x509.load_pem_x509_certificates(self.certs.bundles()[0])
+
+
+def tell(what: str, creates: Creates) -> None:
+    """Print the figures of a run."""
+    seconds = time.time() - creates.began
+    print(
+        f"{what}: {creates.total} creates in {seconds:.0f} s ({creates.stored} stored), "
+        f"{len(creates.failures)} failed, {creates.late} late, "
+        f"slowest {max(creates.slowest) * 1000:.0f} ms"
+    )
+    for failure in creates.failures[:5]:
+        print(f"  {failure.at - creates.began:.2f} s, took {failure.seconds:.2f} s: {failure.text}")
+
+
+@contextmanager
+def rotating(cluster: Cluster, node: Agent, namespace: str) -> Iterator[Rotating]:
+    """Have the webhook in force, under certificates that the program has taken over."""
+    grant_rights(cluster.admin)
+    folder = Path(mkdtemp(prefix="rotating-", dir=cluster.plane.folder))
+    kubeconfig = write_kubeconfig(cluster.plane, cluster.admin, folder)
+    certs = Certifying(cluster.plane, cluster.admin, folder, kubeconfig)
+    with deployed(cluster, node, namespace) as webhook:
+        (first,) = x509.load_pem_x509_certificates(certs.bundles()[0])
+        yield Rotating(webhook, certs, namespace, first)
+    certs.uninstall()
