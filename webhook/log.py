@@ -7,6 +7,7 @@ A review's line is written by ``log_event``, past the logging module, whose reco
 the review itself; everything else logs as usual and comes out in the same form.
 """
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -111,6 +112,18 @@ class EventHandler(logging.Handler):
         else:
             self.dropped += 1
 
+    def event_later(self, level: str, message: str, values: Mapping[str, Any]) -> None:
+        """Write one event when the event loop turns, so after the answer that it is about.
+
+        A thread that is awake sooner competes with the answer, and often wins.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.event(level, message, values)
+        else:
+            loop.call_soon(self.event, level, message, values, time.time())
+
     def flush(self) -> None:
         """Wait until everything is written, but not for long: maybe nobody reads."""
         written = threading.Event()
@@ -146,7 +159,7 @@ def _write_all(descriptor: int, lines: bytes) -> None:
 def log_event(level: str, message: str, **values: Any) -> None:
     """Log past the logging module, where logging has been configured."""
     if handler := _handler():
-        handler.event(level, message, values)
+        handler.event_later(level, message, values)
 
 
 def is_logged(level: int) -> bool:

@@ -1,5 +1,6 @@
 """What is logged: who was placed and why, in one line, and never what a Pod contains."""
 
+import asyncio
 import json
 import logging
 import os
@@ -144,6 +145,27 @@ def servers(files: Files, tmp_path_factory: pytest.TempPathFactory, webhook: Ser
     log_file = tmp_path_factory.mktemp("text") / "log"
     with serve_process(files, log_file, "--log-format=text") as text:
         yield {"json": webhook, "text": text}
+
+
+def test_a_line_waits_for_the_answer_that_it_is_about() -> None:
+    """It is given to the log's thread when the event loop has turned, and written then."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    handler = EventHandler(writer, json_line)
+
+    async def decide() -> None:
+        handler.event_later("info", "reviewed", {})
+        handler.flush()
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1000)
+        await asyncio.sleep(0)
+        handler.flush()
+        assert b"reviewed" in os.read(reader, 1000)
+
+    asyncio.run(decide())
+    handler.event_later("info", "stopped", {})
+    handler.flush()
+    assert b"stopped" in os.read(reader, 1000)
 
 
 def test_a_terminal_gets_text_and_anything_else_json(files: Files) -> None:
