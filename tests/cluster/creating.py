@@ -11,6 +11,7 @@ import itertools
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from tests.cluster.workloads import bare_pod
 REAL = 10  # one of so many is stored
 AT_ONCE = 800  # a create may wait five seconds for the webhook's answer, and others must go on
 ANSWER_SECONDS = 30
+IDLE_SECONDS = 60  # after 90 the API server hangs up
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Creates:
     def total(self) -> int:
         return self.succeeded + len(self.failures)
 
+    def texts(self) -> Counter[str]:
+        """Count the failures by what was answered, without addresses."""
+        return Counter(failure.text.rpartition(": ")[2] for failure in list(self.failures))
+
     def since(self, at: float) -> list[Failure]:
         """Give the failures of creates that were begun after a time."""
         return [failure for failure in list(self.failures) if failure.at >= at]
@@ -68,7 +74,8 @@ class Creating:
         self._body = json.dumps(bare_pod(schedulerName="nobody")).encode()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._free: list[http.client.HTTPSConnection] = []  # the last one used is used next
+        # with the time of the last use, the newest at the end, which is used next
+        self._free: list[tuple[float, http.client.HTTPSConnection]] = []
         self._threads = ThreadPoolExecutor(AT_ONCE)
         self._timetable = threading.Thread(target=self._run, name="timetable", daemon=True)
 
@@ -81,7 +88,7 @@ class Creating:
         self._stopping.set()
         self._timetable.join()
         self._threads.shutdown()
-        for connection in self._free:
+        for _, connection in self._free:
             connection.close()
 
     def _run(self) -> None:
@@ -96,7 +103,7 @@ class Creating:
         """Create one Pod, and delete it again when it is stored."""
         began, started = time.time(), time.monotonic()
         real = number % REAL == 0
-        connection = self._free.pop() if self._free else self._connect()
+        connection = self._connection()
         try:
             path = self._path if real else f"{self._path}?dryRun=All"
             status, made = self._send(connection, "POST", path)
@@ -108,12 +115,21 @@ class Creating:
                 self.creates.stored += 1
                 path = f"{self._path}/{made['metadata']['name']}?gracePeriodSeconds=0"
                 self._send(connection, "DELETE", path)
-            self._free.append(connection)
+            self._free.append((time.monotonic(), connection))
         except (OSError, ValueError, http.client.HTTPException) as error:
             connection.close()
             self._note(began, started, due, f"client: {error!r}")
 
-    def _connect(self) -> http.client.HTTPSConnection:
+    def _connection(self) -> http.client.HTTPSConnection:
+        """Give a connection that is free, or a new one."""
+        with self._lock:
+            if self._free:
+                last_used, connection = self._free.pop()
+                if time.monotonic() - last_used < IDLE_SECONDS:
+                    return connection
+                for _, old in [(last_used, connection), *self._free]:
+                    old.close()
+                self._free.clear()
         client = self._client
         return http.client.HTTPSConnection(
             client.host, client.port, context=client.context, timeout=ANSWER_SECONDS

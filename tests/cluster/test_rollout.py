@@ -41,6 +41,8 @@ def tell(what: str, creates: Creates) -> None:
         f"{len(creates.failures)} failed, {creates.late} late, slowest "
         f"{slowest[-1] * 1000:.0f} ms, hundredth slowest {slowest[0] * 1000:.0f} ms"
     )
+    if creates.failures:
+        print(f"  {dict(creates.texts())}")
     for failure in creates.failures[:5]:
         print(f"  {failure.at - creates.began:.2f} s, took {failure.seconds:.2f} s: {failure.text}")
 
