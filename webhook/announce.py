@@ -56,6 +56,7 @@ class Announcer:
         if version.profile is not None:
             self._metrics.profile_active(version.profile)
         if version.is_news:
+            self._metrics.profile_reloaded(version.errors, rejected=version.profile is None)
             self._newest = version
             self._arrived.set()
 

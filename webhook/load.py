@@ -29,7 +29,9 @@ class Load(Collector):
             "Requests that are not complete yet, or wait; the others are answered at once.",
             room.reviews,
         )
-        yield gauge(f"{prefix}_in_flight_bytes", "Bytes that those hold.", room.bytes)
+        yield gauge(
+            f"{prefix}_in_flight_bytes", "Bytes held by requests that are in flight.", room.bytes
+        )
         yield plain_counter(
             f"{prefix}_requests_shed",
             "Requests answered 503 with Retry-After because too much was in flight.",

@@ -12,6 +12,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from webhook import __version__
 from webhook.handshake import Handshakes
 from webhook.limits import Room
 from webhook.load import Load
@@ -33,11 +34,21 @@ class Metrics:
         ProcessCollector(registry=self.registry)  # memory, CPU, open files, by their usual names
         self.tally = Tally(PREFIX)
         self.registry.register(self.tally)
+        self._gauge("build_info", "The version of the webhook.", "version").labels(__version__).set(
+            1
+        )
         self._profile = self._gauge("profile_info", "The profile that is active.", "version")
         self._rules = self._gauge("profile_rules", "Rules of the active profile.")
         self._problems = self._gauge(
             "profile_problems", "Problems of the newest version of the profile.", "severity"
         )
+        self._profile_reloads = self._counter(
+            "profile_reloads",
+            "Versions of the profile that were read; partial: without the rules that are wrong.",
+            "result",
+        )
+        for result in ("accepted", "partial", "rejected"):
+            self._profile_reloads.labels(result)
         self._rejected = self._gauge(
             "profile_rejected", "1 while the newest version is invalid as a whole and not active."
         )
@@ -49,7 +60,10 @@ class Metrics:
             "watch_requests", "Requests to list or to watch.", "resource", "verb"
         )
         self._failures = self._counter(
-            "watch_failures", "Those that ended as they should not.", "resource", "cause"
+            "watch_failures",
+            "Requests to list or to watch that ended as they should not.",
+            "resource",
+            "cause",
         )
         self._namespaces = self._gauge("namespaces", "Namespaces known.")
         self._reads = self._counter(
@@ -87,13 +101,18 @@ class Metrics:
         self._profile.clear()
         self._profile.labels(profile.version).set(1)
         self._rules.set(len(profile.rules))
-        self.tally.follow_profile(rule.name for rule in profile.rules)
+        self.tally.follow_profile(profile)
 
     def profile_read(self, errors: int, warnings: int, *, rejected: bool) -> None:
         """Tell what is wrong with the newest version."""
         self._problems.labels("error").set(errors)
         self._problems.labels("warning").set(warnings)
         self._rejected.set(rejected)
+
+    def profile_reloaded(self, errors: int, *, rejected: bool) -> None:
+        """Count a version whose content is new, by what became of it."""
+        result = "rejected" if rejected else "partial" if errors else "accepted"
+        self._profile_reloads.labels(result).inc()
 
     def asked(self, resource: str, *, watch: bool) -> None:
         """Count a request."""

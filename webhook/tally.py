@@ -6,7 +6,7 @@ more; this takes one. There is one event loop, so nothing is counted by two at t
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from webhook.families import counter
 from webhook.mutate import Mutation
+from webhook.profile import Profile
 
 # Seconds. Below: what a review takes by itself; from 5 ms on the edges of the API server's own
 # histogram of webhooks are among them, so that both can be compared.
@@ -65,9 +66,8 @@ class Tally(Collector):
         self.validate = Requests()
         self._outcomes: dict[Outcome, int] = {}
         self._decisions = Counter(dict.fromkeys(("none", "enforce", "allow", "off", "skipped"), 0))
-        self._matches: Counter[tuple[str, str]] = Counter()
+        self._matches: dict[tuple[str, ...], int] = {}
         self._reasons: Counter[str] = Counter()
-        self._rules: frozenset[str] = frozenset()
 
     def decided(self, mutation: Mutation) -> None:
         """Count a decision; what it consists of is taken apart later."""
@@ -79,12 +79,11 @@ class Tally(Collector):
             if len(self._outcomes) > OUTCOMES_LIMIT:
                 self._fold()
 
-    def follow_profile(self, rules: Iterable[str]) -> None:
-        """Forget the rules that are no longer there: labels are bounded by the profile."""
+    def follow_profile(self, profile: Profile) -> None:
+        """Count for the rules that there are, and no others: so the profile bounds the labels."""
         self._fold()
-        self._rules = frozenset(rules)
-        for match in [match for match in self._matches if match[0] not in self._rules]:
-            del self._matches[match]
+        rules = [(rule.name, "shadow" if rule.shadow else "active") for rule in profile.rules]
+        self._matches = {rule: self._matches.get(rule, 0) for rule in rules}
 
     def _fold(self) -> None:
         """Take the outcomes apart."""
@@ -92,7 +91,8 @@ class Tally(Collector):
             self._decisions[decision or "none"] += count
             for mode, names in (("active", rules), ("shadow", shadows)):
                 for name in names:
-                    self._matches[name, mode] += count
+                    if (name, mode) in self._matches:  # else it was removed a moment ago
+                        self._matches[name, mode] += count
             for reason in reasons:
                 self._reasons[reason] += count
         self._outcomes.clear()
@@ -110,7 +110,7 @@ class Tally(Collector):
             f"{self._prefix}_rule_matches",
             "Pods that a rule of the active profile matched; a shadow rule changes none.",
             ["rule", "mode"],
-            {match: count for match, count in self._matches.items() if match[0] in self._rules},
+            self._matches,
         )
         yield counter(
             f"{self._prefix}_skip_reasons",

@@ -203,6 +203,8 @@ def _use_files(settings: Settings, profile_file: Path, namespaces_file: Path) ->
         _log_profile(settings, profile, problems)
         logger.info("namespaces read", extra=fields(count=len(namespaces)))
         metrics.profile_active(profile)
+        errors = sum(problem.severity == "error" for problem in problems)
+        metrics.profile_read(errors, len(problems) - errors, rejected=False)
         metrics.namespaces_known(len(namespaces))
         return Fixed(_state(settings, profile=profile, namespaces=namespaces))
 
