@@ -204,9 +204,9 @@ class Cluster:
         return answer
 
     async def _refusal(self, answer: aiohttp.ClientResponse, call: Call) -> ClusterError:
+        message = _message(answer.status, await answer.read())
         if answer.status == HTTPStatus.UNAUTHORIZED:
             await self.close()  # the credentials are read anew
-        message = _message(answer.status, await answer.read())
         kind = ConflictError if answer.status == HTTPStatus.CONFLICT else ClusterError
         return kind(f"{call}: {answer.status} {message}", answer.status)
 

@@ -94,7 +94,7 @@ def test_a_clock_that_is_wrong(webhook: Rotating, clock: Path, step: str) -> Non
         webhook.creating(f"clock {step}") as creates,
         webhook.certs.running(*CAS, "--interval", "1s", environment=faked(clock)),
     ):
-        await_next_ca(webhook, creates)
+        await_next_ca(webhook, creates, 0)
     assert not creates.failures
 
 
@@ -144,10 +144,10 @@ def await_rotation(webhook: Rotating, creates: Creates, count: int = CREATES) ->
     wait_for_creates(creates, 0)
 
 
-def await_next_ca(webhook: Rotating, creates: Creates) -> None:
+def await_next_ca(webhook: Rotating, creates: Creates, count: int = CREATES) -> None:
     """Wait until another CA signed what is served; for long, until there were enough creates."""
     if SOAK:
-        await_rotation(webhook, creates)
+        await_rotation(webhook, creates, count)
         return
     before = webhook.signer()
     await_end(lambda: webhook.signer() == before)
