@@ -50,9 +50,9 @@ fix: $(INSTALLED)  ## format, and repair what the linter can repair by itself
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 .PHONY: soak
-soak: $(INSTALLED)  ## the long tests: half an hour at 300 reviews/s, outages of minutes, thousands of namespaces, ten roll-outs under load
+soak: $(INSTALLED)  ## the long tests: half an hour at 300 reviews/s, outages of minutes, thousands of namespaces, ten roll-outs and 10 000 creates a rotation under load
 	@VCI_WEBHOOK_SOAK=1 $(BIN)/python -m pytest tests/contract/test_soak.py tests/cluster/test_outage.py tests/cluster/test_following.py \
-		tests/cluster/test_rollout.py tests/cluster/test_rollout_proxied.py tests/cluster/test_disruption.py
+		tests/cluster/test_rollout.py tests/cluster/test_rollout_proxied.py tests/cluster/test_disruption.py tests/cluster/test_rotation.py
 
 .PHONY: fuzz
 fuzz: $(INSTALLED)  ## fuzz the review, the profile and the manifests for SECONDS (600)

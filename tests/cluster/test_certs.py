@@ -255,6 +255,24 @@ def test_a_ca_secret_is_replaced_without_haste(fresh: Certifying, damage: str) -
     assert "let the new CA sign" in program.messages()
 
 
+def test_an_old_ca_can_be_dropped_by_hand(installed: Certifying) -> None:
+    """With the two commands that docs/certificates.md gives, once nothing depends on it."""
+    kubectl = installed.plane.kubectl
+    (old,) = certificates(installed.bundles()[0])
+    kubectl("--namespace", NAME, "delete", "secret", CA_SECRET)
+    assert installed.ensure("--publish-wait", "1s").returncode == UNFINISHED
+    eventually(lambda: installed.ensure("--publish-wait", "1s").returncode == 0, "the new CA", 10)
+    assert old in certificates(installed.bundles()[0])
+    path = "jsonpath={.metadata.annotations.vci-webhook/kept-until}"
+    kept = json.loads(kubectl("--namespace", NAME, "get", "secret", CA_SECRET, "-o", path))
+    past = json.dumps(dict.fromkeys(kept, "2020-01-01T00:00:00Z"))
+    annotation = f"vci-webhook/kept-until={past}"
+    kubectl("--namespace", NAME, "annotate", "--overwrite", "secret", CA_SECRET, annotation)
+    assert installed.ensure().returncode == 0
+    assert old not in certificates(installed.bundles()[0])
+    assert installed.is_sound()
+
+
 def test_it_stops_when_asked(installed: Certifying) -> None:
     """SIGTERM ends it within a second or so, in order, also while it watches."""
     with installed.running() as program:
