@@ -8,6 +8,7 @@ whether another replica has already counted a version stands in the Event itself
 import asyncio
 import hashlib
 import logging
+import random
 import time
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -16,7 +17,8 @@ from typing import Any
 import msgspec
 
 from webhook.activate import Version
-from webhook.errors import ClusterError
+from webhook.backoff import Backoff
+from webhook.errors import Cause, ClusterError
 from webhook.kube import Call, Connection
 from webhook.log import fields
 from webhook.metrics import Metrics
@@ -28,6 +30,9 @@ POST_SECONDS = 5.0
 # Somebody who tries things out sees each attempt; a loop that rewrites the profile floods nobody.
 BURST = 10
 REFILL_SECONDS = 6.0
+# An Event that is lost is written again for ten minutes: after that, whoever has changed the
+# profile looks at something else.
+RESEND_SECONDS = 600.0
 
 logger = logging.getLogger("webhook")
 
@@ -48,6 +53,7 @@ class Announcer:
         self._had_errors = False
         self._allowances = {"problems": Allowance(), "none": Allowance()}
         self._seldom = Seldom()
+        self._backoff = Backoff()
 
     def tell(self, version: Version) -> None:
         """Take note of a version; the metrics are right at once."""
@@ -72,7 +78,7 @@ class Announcer:
                 continue
             try:
                 await asyncio.to_thread(self._log, version)
-                await self._write_event(version)
+                await self._tell_by_event(version)
             except Exception:
                 logger.exception("announcing the profile failed")
 
@@ -90,17 +96,38 @@ class Announcer:
             level = logging.ERROR if problem.severity == "error" else logging.WARNING
             logger.log(level, "profile %s@%s: %s", where, version.resource_version, problem)
 
-    async def _write_event(self, version: Version) -> None:
-        """Write an Event about problems, or about their end; a lost one is no reason to stop."""
+    async def _tell_by_event(self, version: Version) -> None:
+        """Write an Event about problems, or about their end; again if it was lost, until news."""
         had_errors, self._had_errors = self._had_errors, bool(version.errors)
         if not version.uid or not (version.problems or had_errors):
             return
         event = event_of(version, self._namespace, self._name, self._reporter, datetime.now(UTC))
+        until = time.monotonic() + RESEND_SECONDS
+        while error := await self._failure_of(event):
+            if error.cause is Cause.DENIED or time.monotonic() > until:
+                return
+            pause = self._backoff.pause(error, time.monotonic(), random.random())  # noqa: S311 - no secret
+            if await self._arrives_within(pause):
+                return
+
+    async def _failure_of(self, event: dict[str, Any]) -> ClusterError | None:
+        """Write an Event; give what went wrong."""
         try:
             await self._send(event)
         except ClusterError as error:
             if self._seldom.allows(error.cause):
                 logger.warning("event not written", extra=fields(problem=str(error)))
+            return error
+        return None
+
+    async def _arrives_within(self, seconds: float) -> bool:
+        """Wait a while; tell whether there is something newer to announce."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._arrived.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _send(self, event: dict[str, Any]) -> None:
         path = f"/api/v1/namespaces/{self._namespace}/events"

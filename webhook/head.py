@@ -54,6 +54,9 @@ class Heads:
     def __init__(self) -> None:
         self._known: dict[bytes, int] = {}  # timeouts, by the head without its length
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def read(self, head: bytes) -> Plain | None:
         """Read a whole head; None when it is not that of a plain review."""
         found = head.find(_LENGTH)

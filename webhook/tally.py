@@ -69,6 +69,10 @@ class Tally(Collector):
         self._matches: dict[tuple[str, ...], int] = {}
         self._reasons: Counter[str] = Counter()
 
+    def __len__(self) -> int:
+        """Count the outcomes that are kept until somebody asks."""
+        return len(self._outcomes)
+
     def decided(self, mutation: Mutation) -> None:
         """Count a decision; what it consists of is taken apart later."""
         outcome = mutation.decision, mutation.rules, mutation.shadows, mutation.reasons

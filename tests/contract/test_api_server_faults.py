@@ -449,6 +449,28 @@ def test_invented_names_cannot_flood_the_api_server(
     assert sum(record.getMessage() == "namespace unknown" for record in caplog.records) == 1
 
 
+@pytest.mark.parametrize("failure", [refuse(503), HANG_UP])
+def test_an_event_that_was_lost_is_written_again(pair: Followed, failure: Answer) -> None:
+    """Whoever looks at the ConfigMap finds what is wrong, also after an API server in trouble."""
+    pair.api.script("event post", failure, failure)
+    broken = profile("11") | {"data": {"selectors": "{"}}
+    pair.api.push("configmaps watch", event("MODIFIED", broken))
+    poll(lambda: pair.api.count("event post") == 3, "the third attempt")
+    assert {told["reason"] for told in pair.events()} == {"ProfileInvalid"}
+
+
+def test_an_event_that_is_refused_is_not_written_again(pair: Followed) -> None:
+    """Who may not write Events does not try for ever; the next version is told all the same."""
+    pair.api.script("event post", refuse(403, "Forbidden"))
+    broken = profile("11") | {"data": {"selectors": "{"}}
+    pair.api.push("configmaps watch", event("MODIFIED", broken))
+    poll(lambda: pair.api.count("event post") == 1, "the attempt")
+    broken = profile("12") | {"data": {"selectors": "["}}
+    pair.api.push("configmaps watch", event("MODIFIED", broken))
+    poll(lambda: pair.api.count("event post") == 2, "the next one")
+    assert [told["involvedObject"]["resourceVersion"] for told in pair.events()] == ["11", "12"]
+
+
 def test_a_profile_is_taken_over_when_events_cannot_be_written(pair: Followed) -> None:
     """An Event is for people: that it is refused keeps nothing from acting."""
     pair.api.script("event post", refuse(403, "Forbidden"))

@@ -122,7 +122,13 @@ UNUSABLE = {
     "profile-namespace": ["kube.system", "A", "a" * 64],
     "own-namespace": ["Webhook", ""],
     "drain-seconds": ["soon", "-1", "nan", "inf", "3601"],
+    "request-seconds": ["soon", "-1"],
+    "max-connections": ["many", "-1", "1000001"],
+    "max-in-flight": ["1.5", ""],
+    "max-in-flight-mib": ["32Mi"],
     "log-format": ["xml", "TEXT"],
+    "log-level": ["loud", "INFO"],
+    "log-reviews-per-second": ["all", "-1"],
 }
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.contract.client import JSON_HEADERS, Connection, Response
 from tests.contract.reviews import UID, encoded
 from tests.contract.serving import Files, ServeProcess, ServerThread, serve_process, wait_until
+from webhook.state import Fixed, Snapshot, State
+from webhook.tls_pair import TlsFiles
 
 BAD = '[{"name": "a"}]'
 
@@ -144,3 +146,48 @@ def test_reviews_of_pods_do_not_wait_for_a_large_profile(webhook: ServeProcess) 
             answered += 1
     assert judging.result()
     assert answered > 5
+
+
+class _Incomparable(str):
+    """A namespace that cannot be compared: what a bug of ours looks like to the endpoint."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, _other: object) -> bool:
+        raise RuntimeError("only the profile knows")
+
+    def __ne__(self, _other: object) -> bool:
+        raise RuntimeError("only the profile knows")
+
+
+def test_a_failure_of_ours_is_a_500_that_quotes_nothing(
+    tls_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug is an internal error, which lets the profile through; it is counted and logged."""
+    broken = Snapshot(profile_object=(_Incomparable("kube-system"), "vci-profile"))
+    thread = ServerThread(Fixed(State(broken)), tls_dir / "ca.crt")
+    with thread.running(TlsFiles(tls_dir)) as server, server.connect() as connection:
+        response = validate(connection, review_of("[]"))
+        assert (response.status, response.error) == (500, "internal error; the log has the cause")
+        assert server.metric("requests_total", endpoint="validate", code="500") == 1
+        assert connection.post(encoded(namespace="plain")).status == 200
+    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert record.message == "validating the profile failed"
+
+
+def test_judgements_are_counted_and_timed(server_thread: ServerThread) -> None:
+    """Good and bad profiles are answered 200, no reviews 400; each has its duration."""
+
+    def counted() -> list[float]:
+        codes = [
+            server_thread.metric("requests_total", endpoint="validate", code=code)
+            for code in ("200", "400")
+        ]
+        return [*codes, server_thread.metric("request_duration_seconds_count", endpoint="validate")]
+
+    before = counted()
+    with server_thread.connect() as connection:
+        for body in (review_of("[]"), review_of(BAD), b"{"):
+            validate(connection, body)
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [2, 1, 3]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonpatch
+import yaml
 
 from webhook.admission import Answer, review
+from webhook.envelope import WARNING_LIMIT
 from webhook.errors import ProfileError, ReviewError, UnknownNamespaceError
 from webhook.manifests import (
     namespaces_from_manifests,
@@ -20,6 +22,7 @@ from webhook.memory import Memory
 from webhook.plan import plan_for
 from webhook.profile import parse_profile
 from webhook.state import Snapshot
+from webhook.validation import validate
 
 sys.set_int_max_str_digits(0)  # the oracle below may read any number that the webhook skips
 
@@ -67,6 +70,21 @@ def _answered(data: bytes) -> Answer | None:
     return answer
 
 
+def fuzz_validate(data: bytes) -> None:
+    """Any bytes are judged or refused; a denial says why, and is only about the profile."""
+    try:
+        verdict = validate(data, "kube-system", "vci-profile")
+    except ReviewError as error:
+        _expect_short_line(str(error))
+        return
+    response = json.loads(verdict.body)["response"]
+    assert response["allowed"] is verdict.allowed
+    assert verdict.is_profile or verdict.allowed
+    assert verdict.allowed or response["status"]["message"]
+    for warning in response.get("warnings", ()):
+        assert len(warning) <= WARNING_LIMIT, warning
+
+
 def fuzz_profile(data: bytes) -> None:
     """Any text is a profile or a list of problems; what was accepted can act on a Pod."""
     text = data.decode("utf-8", "replace")
@@ -104,6 +122,7 @@ def _expect_short_line(told: str) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "review": fuzz_review,
+    "validate": fuzz_validate,
     "profile": fuzz_profile,
     "manifest": fuzz_manifest,
 }
@@ -113,8 +132,21 @@ def seeds(target: str) -> list[bytes]:
     """Return inputs to start from: real ones."""
     if target == "review":
         return [path.read_bytes() for path in sorted(RECORDED.glob("*.json"))]
+    if target == "validate":
+        return [_review_of(path) for path in (PROFILE, EXAMPLES / "vci-profile.yaml")]
     manifests = [PROFILE, *sorted(EXAMPLES.glob("*.yaml"))]
     if target == "manifest":
         return [path.read_bytes() for path in manifests]
     _, _, text = PROFILE.read_text().partition("selectors: |\n")
     return [text.encode(), b'[{"name":"a","matchAll":true,"placement":"off"}]', b"- &a [*a]"]
+
+
+def _review_of(manifest: Path) -> bytes:
+    """Write the review of a profile's change."""
+    profile = yaml.safe_load(manifest.read_text())
+    kind = {"group": "", "version": "v1", "kind": "ConfigMap"}
+    where = {"namespace": "kube-system", "name": "vci-profile"}
+    request = {"uid": "1", "kind": kind, "operation": "UPDATE", **where}
+    request |= {"object": profile, "oldObject": {**profile, "data": {}}}
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    return json.dumps(review, default=str).encode()
