@@ -195,7 +195,7 @@ def take_first_signals() -> None:
 def raise_files_limit(wanted: int) -> None:
     """Allow ourselves as many open files as the system lets us have, or say that they are few.
 
-    A listener that cannot accept for want of a file is closed by the event loop.
+    For want of a file a new connection is dropped, an API server's like any other.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

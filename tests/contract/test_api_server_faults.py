@@ -25,7 +25,9 @@ from tests.contract.api_server import (
     status,
     stream,
 )
+from tests.contract.client import JSON_HEADERS
 from tests.contract.followed import Followed, followed
+from tests.contract.reviews import encoded
 
 ARGO = namespace("argo", vci="true")
 PLAIN = namespace("plain")
@@ -422,6 +424,34 @@ def test_a_read_that_takes_too_long(pair: Followed) -> None:
     assert (response.status, response.headers["retry-after"]) == (503, "1")
     assert time.monotonic() - started < 0.9
     assert pair.team("argo") == "batch"
+
+
+def test_the_answer_comes_before_the_sender_gives_up(pair: Followed) -> None:
+    """However short the timeout is, at most half of it goes into waiting for labels."""
+    pair.api.script("namespace get", *[SILENCE] * 4)
+    body = encoded(namespace="fresh")
+    for query in ("?timeout=1s", "?timeout=nonsense", "", "?timeout=0s"):
+        with pair.server.connect() as connection:
+            started = time.monotonic()
+            response = connection.request("POST", f"/mutate{query}", body, JSON_HEADERS)
+            assert (response.status, response.headers["retry-after"]) == (503, "1")
+            assert time.monotonic() - started < 0.9
+
+
+def test_a_review_that_waits_keeps_nobody_waiting(pair: Followed) -> None:
+    """While labels are read, other reviews are answered, also those that came later."""
+    pair.api.script("namespace get", SILENCE)
+    with pair.server.connect() as waiting, pair.server.connect() as other:
+        body = encoded(namespace="fresh")
+        waiting.send(waiting.head("POST", "/mutate?timeout=5s", JSON_HEADERS, body) + body)
+        poll(lambda: pair.api.count("namespace get") == 1, "the read")
+        assert other.post(encoded(namespace="argo")).status == 200
+        waiting.socket.settimeout(0)
+        with pytest.raises(ssl.SSLWantReadError):
+            waiting.socket.recv(1)
+        waiting.socket.settimeout(5)
+        assert waiting.receive().status == 503
+        assert waiting.post(encoded(namespace="argo")).status == 200
 
 
 @pytest.mark.parametrize("failure", [refuse(500), refuse(403), HANG_UP, Answer(pieces=(b"{",))])

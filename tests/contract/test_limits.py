@@ -1,6 +1,7 @@
 """What a caller may take of time, memory and connections, and what it gets who takes more."""
 
 import json
+import resource
 import socket
 import ssl
 import subprocess
@@ -289,6 +290,30 @@ class TestConnections:
             assert all(connection.ends() for connection in crowd[:5])
             assert crowd[-1].post(BODY).status == 200
         assert server.metric("connections_cut_total", cause="crowd") >= cut + 5
+
+
+def test_without_files_for_more_connections_those_that_come_later_are_served(
+    files: Files, tmp_path: Path
+) -> None:
+    """When the system allows no more open files, connections are dropped; the listener lives on."""
+    with serve_process(files, tmp_path / "log") as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (60, 60))
+        with ExitStack() as stack:
+            refused = 0
+            while not refused:
+                try:
+                    stack.enter_context(server.connect())
+                except OSError:
+                    refused += 1
+        wait_until(lambda: _is_answered(server), "an answer")
+        assert server.probe("/readyz").status == 200
+
+
+def _is_answered(server: ServeProcess) -> bool:
+    try:
+        return server.post(BODY).status == 200
+    except OSError:
+        return False
 
 
 def test_slow_clients_cost_little_memory(files: Files, tmp_path: Path) -> None:
