@@ -20,21 +20,29 @@ from tests.cluster.certifying import (
     grant_rights,
     write_kubeconfig,
 )
+from tests.cluster.client import ApiError
 from tests.cluster.control_plane import Cluster
 from tests.cluster.creating import Creates, creating
 from tests.cluster.deployed import Deployed, deployed, is_right
 from tests.cluster.following import SOAK
 from tests.cluster.node.agent import Agent
 from tests.cluster.process import eventually
+from tests.cluster.workloads import bare_pod
 
 RATE = 50.0
 CREATES = 10_000 if SOAK else 0  # at least
 # The kubelet brings a Secret within 2 s here, the server looks each second: both fit in easily.
 LEAVES = (
     *("--mutating", NAME, "--validating", "", "--clock-skew", "1s", "--publish-wait", "2s"),
-    *("--serving-lifetime", "20s", "--renew-at", "0.5"),
+    *("--serving-lifetime", "60s" if SOAK else "20s", "--renew-at", "0.5"),
 )
-CAS = (*LEAVES, "--ca-lifetime", "50s")
+CAS = (*LEAVES, "--ca-lifetime", "130s" if SOAK else "50s")
+# A life takes seconds where a processor has much to do, and a rotation takes seven of them.
+SLOW = (
+    *("--mutating", NAME, "--validating", "", "--publish-wait", "2s", "--renew-at", "0.5"),
+    *("--serving-lifetime", "90s", "--ca-lifetime", "240s"),
+)
+OLDER, YOUNGER = ("--clock-skew", "120s"), ("--clock-skew", "1s")
 EVERY_SECOND = ("--interval", "1s")
 # Lifetimes as in real life, and a short wait: for what people do to objects.
 LASTING = ("--mutating", NAME, "--validating", "", "--publish-wait", "2s")
@@ -52,10 +60,18 @@ class Rotating:
     @contextmanager
     def creating(self, what: str) -> Iterator[Creates]:
         """Create Pods until the block ends and there were enough, and print what came of it."""
+        eventually(self.acts, "the webhook in force", 60)
         with creating(self.certs.admin, self.namespace, RATE, is_right) as creates:
             yield creates
             eventually(lambda: creates.total > RATE, "a second of creates", 30)
         tell(what, creates)
+
+    def acts(self) -> bool:
+        """Tell whether a create succeeds; before a test it may have been without a program."""
+        try:
+            return is_right(self.certs.admin.create(bare_pod(), self.namespace, "?dryRun=All"))
+        except ApiError:
+            return False
 
     @contextmanager
     def programs(self, *flags: str, count: int = 1) -> Iterator[list[Program]]:
@@ -64,6 +80,15 @@ class Rotating:
             yield [
                 stack.enter_context(self.certs.running(*flags, *EVERY_SECOND)) for _ in range(count)
             ]
+
+    def age_ca(self) -> None:
+        """Have a CA that is about to be replaced for who reckons with SLOW and YOUNGER."""
+        before = self.signer()
+        eventually(
+            lambda: self.certs.ensure(*SLOW, *OLDER).returncode == 0 and self.signer() != before,
+            "another CA",
+            60,
+        )
 
     def signer(self) -> set[bytes]:
         """Give the CA that signed the certificate in the Secret."""

@@ -72,7 +72,8 @@ def sampling(webhook: Rotating, creates: Creates) -> Iterator[list[Sample]]:
 
     def run() -> None:
         while not stopping.wait(SAMPLE_SECONDS):
-            samples.append(take_sample(webhook, creates))
+            with suppress(OSError):  # a machine that is too busy leaves a moment out
+                samples.append(take_sample(webhook, creates))
 
     thread = threading.Thread(target=run, name="samples", daemon=True)
     thread.start()
