@@ -1,8 +1,9 @@
 """Records the rotation of a CA under load, and draws docs/rotation.svg: what each sees, and when.
 
-``python -m tests.cluster.timeline [FILE]``: as in real life, but that lives are of seconds.
+``python -m tests.cluster.timeline [FILE…]``: as in real life, but that lives are of seconds.
 """
 
+import json
 import ssl
 import sys
 import threading
@@ -32,6 +33,7 @@ FLAGS = (
     *("--mutating", NAME, "--validating", "", "--clock-skew", "2s", "--publish-wait", "6s"),
     *("--serving-lifetime", "24s", "--ca-lifetime", "90s", "--renew-at", "0.5"),
 )
+KEPT_UNTIL = "vci-webhook/kept-until"
 SAMPLE_SECONDS = 0.1
 CONTEXT_SECONDS = 4  # before the first step and after the last
 ROLES = ("issue a CA", "let the new CA sign", "drop an old CA")
@@ -90,10 +92,9 @@ def forget_first_ca(webhook: Rotating) -> None:
     def is_alone() -> bool:
         webhook.certs.ensure(*FLAGS)
         there = webhook.certs.admin.find("Secret", CA_SECRET, NAME) or {}
-        noted = there.get("metadata", {}).get("annotations", {})
-        past = {
-            "vci-webhook/kept-until": noted.get("vci-webhook/kept-until", "").replace("20", "19", 1)
-        }
+        annotations = there.get("metadata", {}).get("annotations", {})
+        kept = json.loads(annotations.get(KEPT_UNTIL, "{}"))
+        past = {KEPT_UNTIL: json.dumps(dict.fromkeys(kept, "2020-01-01T00:00:00Z"))}
         if len(webhook.bundle()) > 1 and webhook.signer() != {b""}:
             change = {"metadata": {"annotations": past}}
             webhook.certs.admin.patch("Secret", CA_SECRET, NAME, change)
@@ -140,13 +141,14 @@ def cut(timeline: Timeline) -> Timeline:
 
 
 def main() -> int:
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE
+    paths = [Path(each) for each in sys.argv[1:]] or [PICTURE]
     with session.temporary_control_plane() as cluster:
         timeline = _record_on(cluster)
-    draw(path, timeline)
+    for path in paths:
+        draw(path, timeline)
     first, last = timeline.samples[0], timeline.samples[-1]
     created, failed = last.created - first.created, last.failed - first.failed
-    print(f"{path}: {last.at - first.at:.0f} s, {created} creates, {failed} failed")
+    print(f"{paths[0]}: {last.at - first.at:.0f} s, {created} creates, {failed} failed")
     return 1 if failed else 0
 
 
