@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.cluster.binaries import BuildError, UnavailableError
-from tests.load import creates, layers, page, peers, plot, rates, scale, starting
+from tests.load import creates, functions, layers, page, peers, plot, rates, scale, starting
 from tests.load.contenders import PEERS, Server, issue, servers
 from tests.load.figures import KEPT, Figures, Row, read_committed, regressions
 from tests.load.reviews import of_new_shape, recorded
@@ -55,6 +55,7 @@ class Bench:
         for name, body in bodies.items():
             self._reviews(name, body, programs)
         self._connections(bodies[SMALL], programs)
+        self._functions(bodies[SMALL])
         self._creates(programs)
         self._say("reviews without a server, rules and namespaces")
         self.details["review_microseconds"] = {
@@ -88,6 +89,10 @@ class Bench:
                 goals = rates.GOALS if name in REVIEWS else {}
                 self.rows += rates.rate_rows(f"reviews/s, {name}", rounds, goals, quiet=quiet)
                 self.details["reviews"][name] = rates.summed_up(rounds)
+                if name == SMALL:
+                    self._say(f"reviews of {name}, one every 5 ms")
+                    found = rates.paced(started, tls_dir, body)
+                    self.details["paced"] = {f"{name}, one every 5 ms": rates.summed_up(found)}
 
     def _connections(self, body: bytes, programs: Mapping[str, Path]) -> None:
         """Measure a new connection for each review."""
@@ -107,6 +112,16 @@ class Bench:
             self.details["connections"][group] = rates.summed_up(rounds)
             if resume:
                 self.details["resumed"] = shares
+
+    def _functions(self, body: bytes) -> None:
+        """Sample where the time goes."""
+        self._say("where the time goes")
+        with tempfile.TemporaryDirectory(prefix="vci-webhook-bench-") as folder:
+            tls_dir = issue(Path(folder))
+            with servers(tls_dir, body, {}) as started:
+                self.details["functions"] = {
+                    each.name: functions.measure(each, tls_dir, body) for each in started
+                }
 
     def _creates(self, programs: Mapping[str, Path]) -> None:
         """Measure creates through an API server, where nothing outside sees it."""

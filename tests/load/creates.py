@@ -45,7 +45,7 @@ from tests.load.reviews import first, recorded
 
 NOTHING, POLICY = "nothing", "policy"
 CONCURRENCIES = (1, 16)
-ROUNDS = 7
+ROUNDS = 6
 TURNS = {1: (60, 1), 16: (5, 4)}  # of each way in a round, and Pods of each client in a turn
 GOALS = {POLICY: 1.0, RUNTIME: 0.35}
 CPU_GOAL = 1 / 12

@@ -57,6 +57,7 @@ def absolute(figures: Figures) -> str:
         "| medians | reviews/s | µs of processor a review |",
         "|---|---|---|",
         *_sample_lines(details["reviews"]),
+        *_sample_lines(details["paced"]),
         *_sample_lines(details["connections"]),
         "",
         "| a create | p50 | added | µs of processor a review |",
@@ -87,23 +88,21 @@ def _create_lines(creates: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str
 
 def layers(figures: Figures) -> str:
     """Write how much of a review's time is spent where."""
-    lines = ["| µs of processor | 7 KB | 11 KB |", "|---|---|---|"]
-    reviews, core = figures.details["reviews"], figures.details["review_microseconds"]
-    sizes = list(core)
-    whole = {size: reviews[size][WEBHOOK]["cpu_microseconds"] for size in sizes}
-    bare = {size: reviews[size][BARE]["cpu_microseconds"] for size in sizes}
-    parts = {
-        "TLS, HTTP, event loop: what the bare application costs": bare,
-        "the decision, `admission.review`: read, decide, write the patch": core,
-        "the rest: our endpoint, deadlines, metrics, the log line": {
-            size: whole[size] - bare[size] - core[size] for size in sizes
-        },
-        "**a review, all in all**": whole,
-    }
-    lines += [
-        f"| {n} | {' | '.join(f'{f[size]:.0f}' for size in sizes)} |" for n, f in parts.items()
-    ]
-    return "\n".join(lines) + "\n"
+    lines = ["| µs of processor, 7 KB review | webhook | bare ASGI |", "|---|---|---|"]
+    reviews, found = figures.details["reviews"]["7 KB"], figures.details["functions"]
+    names = (WEBHOOK, BARE)
+    whole = {name: reviews[name]["cpu_microseconds"] for name in names}
+    parts = [part for part in found[WEBHOOK] if any(found[name].get(part) for name in names)]
+    for part in parts:
+        times = [whole[name] * found[name].get(part, 0.0) for name in names]
+        lines.append(f"| {part} | {' | '.join(f'{each:.1f}' if each else '' for each in times)} |")
+    lines.append(f"| **all** | {' | '.join(f'**{whole[name]:.0f}**' for name in names)} |")
+    alone = figures.details["review_microseconds"]
+    core = " and ".join(f"{alone[size]:.1f} µs ({size})" for size in alone)
+    return (
+        "\n".join([*lines, "", f"`admission.review` alone, without a server around it: {core}."])
+        + "\n"
+    )
 
 
 def machine(figures: Figures) -> str:

@@ -6,9 +6,11 @@ themselves, the client core 1; a round in which a server had to wait, for the cl
 others used its core, says nothing about its rate and is repeated.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.load.client import Load, Newcomers
@@ -17,10 +19,14 @@ from tests.load.figures import Row, Spread
 
 CONNECTIONS = 16
 ROUNDS = 9
-ATTEMPTS = 27
+ATTEMPTS = 18
 SECONDS = 0.5
 BUSY_ENOUGH = 0.9
 GOALS = {BARE: 0.70, PLAIN: 2.5, RUNTIME: 12.0}
+
+PACE_SECONDS = 0.005
+PACED_REVIEWS = 100
+PACED_ROUNDS = 3
 
 NEWCOMERS = 2
 NEW_ROUNDS = 7
@@ -60,7 +66,7 @@ def kept_alive(
         done: list[Round] = []
         for number in range(ATTEMPTS + 1):
             measured = {
-                each.name: keep_busy(each, lambda load=loads[each.name]: load.run(body, SECONDS))  # type: ignore[misc]  # a default that binds
+                each.name: keep_busy(each, partial(loads[each.name].run, body, SECONDS))
                 for each in _turned(servers, number)
             }
             done += [measured] if number else []  # the first one warms up
@@ -96,6 +102,28 @@ def new_connections(
             for _ in range(rounds + 1)
         ]
     return done[1:], shares
+
+
+def paced(
+    servers: Sequence[Server], tls_dir: Path, body: bytes, rounds: int = PACED_ROUNDS
+) -> list[Round]:
+    """Measure reviews that come one by one, each when the last one has long been answered."""
+
+    def run(load: Load) -> tuple[int, float]:
+        started = time.perf_counter()
+        for _ in range(PACED_REVIEWS):
+            load.ask(body)
+            time.sleep(PACE_SECONDS)
+        return PACED_REVIEWS, time.perf_counter() - started
+
+    with ExitStack() as stack, on_core(CLIENT_CORE):
+        loads = {each.name: Load(each.port, tls_dir / "ca.crt", 1) for each in servers}
+        for load in loads.values():
+            stack.callback(load.close)
+        return [
+            {each.name: keep_busy(each, partial(run, loads[each.name])) for each in servers}
+            for _ in range(rounds)
+        ]
 
 
 def _visited(server: Server, body: bytes, shares: dict[str, float], *, resume: bool) -> Sample:

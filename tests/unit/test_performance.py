@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load import page, plot
+from tests.load import functions, page, plot
 from tests.load.figures import KEPT, Figures, Row, Spread, regressions
 
 
@@ -90,3 +90,15 @@ def test_a_new_ratio_has_nothing_to_be_compared_with() -> None:
 def test_the_median_decides_whether_a_goal_is_reached(found: Row, verdict: str) -> None:
     """A goal is reached at its value, from the side that is better."""
     assert found.verdict() == verdict
+
+
+def test_a_stack_belongs_to_its_innermost_known_part() -> None:
+    """Time in C counts for the part that called it; a thread that only waits counts for nothing."""
+    decoding = "main (webhook/__main__.py);_decoded (webhook/admission.py:92);json_skip (_core.so)"
+    looping = "main (webhook/__main__.py);uv_run (core.c:1);SSLProtocol__do_read (loop.c:2)"
+    waiting = "run (threading.py:1);_queue_SimpleQueue_get (_queuemodule.c:3);futex (libc.so)"
+    found = functions.shares([f"{decoding} 30", f"{looping} 10", f"{waiting} 500"])
+    assert {name: share for name, share in found.items() if share} == {
+        "JSON: `msgspec`, from `admission._decoded`": 0.75,
+        functions.OTHER: 0.25,
+    }
