@@ -111,7 +111,7 @@ def floors(figures: Figures) -> str:
     """Write what would be left if the webhook took no time at all."""
     ways = figures.details["creates"]["1"]
     lines = [
-        "| one create at a time | adds | its own processor time | left: the API server's, and waking |",
+        "| one create at a time | adds | its own processor time | left to the API server |",
         "|---|---|---|---|",
     ]
     added = {way: found["added_milliseconds"]["median"] for way, found in ways.items()}
