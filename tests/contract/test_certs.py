@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -30,6 +31,16 @@ from tests.contract.certs_objects import (
 )
 
 UNFINISHED = 3
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """Take the program's log away again: its stream is this test's, and closed afterwards."""
+    before, level = [*logging.root.handlers], logging.root.level
+    yield
+    for handler in {*logging.root.handlers} - {*before}:
+        logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
 
 
 @pytest.fixture
