@@ -131,13 +131,17 @@ def test_without_any_right_it_is_no_crash(patient: Doctored) -> None:
 def test_check_works_with_the_documented_rights(patient: Doctored) -> None:
     """Nothing is left out for want of rights; and the webhook's own namespace is a flag."""
     check = ("python", "-m", "webhook", "check", "--cluster", "--output=json")
-    done = patient.run("operator", *check)
-    (judged,) = json.loads(done.stdout)["files"]
-    assert (done.returncode, judged["cluster"]["notes"]) == (0, [])
-    assert judged["cluster"]["rules"][0]["namespaces"] == 1
-    done = patient.run("operator", *check, "--own-namespace", LABELLED)
-    (judged,) = json.loads(done.stdout)["files"]
-    assert judged["cluster"]["rules"][0]["namespaces"] == 0
+
+    def namespaces(*flags: str) -> int:
+        done = patient.run("operator", *check, *flags)
+        (judged,) = json.loads(done.stdout)["files"]
+        assert (done.returncode, judged["cluster"]["notes"]) == (0, [])
+        return int(judged["cluster"]["rules"][0]["namespaces"])
+
+    # Those of other tests may be on their way out, so it is ours that makes the difference.
+    eventually(
+        lambda: namespaces() - namespaces("--own-namespace", LABELLED) == 1, "one namespace less"
+    )
 
 
 @pytest.mark.parametrize("kind", [MUTATING, VALIDATING])
