@@ -118,6 +118,7 @@ def test_a_replica_that_hangs(webhook: Deployed, namespace: str) -> None:
     tell("SIGSTOP", creates)
 
 
+# the probe has real periods and thresholds, whose minute is too long for every check
 @pytest.mark.skipif(not SOAK, reason="liveness takes a minute to give up a replica: make soak")
 def test_a_replica_that_hangs_for_good(webhook: Deployed, namespace: str) -> None:
     """Its liveness probe has it replaced, and nothing more is lost meanwhile or after."""

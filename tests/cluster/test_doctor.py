@@ -9,10 +9,10 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from tests.cluster import isolation
 from tests.cluster.client import Object, read_manifests
 from tests.cluster.control_plane import EXAMPLES, Cluster
 from tests.cluster.doctored import ADDRESS, LABELLED, MUTATING, NAME, VALIDATING, Doctored, doctored
+from tests.cluster.needs import need_namespaces
 from tests.cluster.process import eventually
 
 ENSURE = "python -m certs ensure"
@@ -25,8 +25,7 @@ HOST = "vci-webhook.vci-webhook.svc"
 @pytest.fixture(scope="module")
 def sick(session_cluster: Cluster) -> Iterator[Doctored]:
     """A cluster to be broken; without a network of its own no server has an address."""
-    if not isolation.is_inside():
-        pytest.skip("this kernel lets nobody make namespaces without root, and addresses need them")
+    need_namespaces()
     with doctored(session_cluster) as made:
         yield made
 

@@ -23,7 +23,7 @@ from tests.cluster import binaries, pki
 from tests.cluster.client import ApiError, Client, Object
 from tests.cluster.configuration import configured, webhook_configuration
 from tests.cluster.control_plane import EXAMPLES, ControlPlane, start_api_server
-from tests.cluster.isolation import is_inside
+from tests.cluster.needs import lack, need_namespaces
 from tests.cluster.process import eventually, free_port
 from tests.cluster.workloads import bare_pod
 from tests.contract.client import Connection, trusting
@@ -55,7 +55,7 @@ def place(session_cluster: object, tmp_path_factory: pytest.TempPathFactory) -> 
     """Follow the page, and start an API server on its files."""
     assert session_cluster  # which skips or fails where there are no programs
     if not shutil.which("openssl"):
-        pytest.skip("no openssl, whose commands are on the page")
+        lack("no openssl, whose commands are on the page; install the package openssl")
     run = tmp_path_factory.mktemp("clients") / "run"
     folder, port = run / "admission", free_port()
     (run / "logs").mkdir(parents=True)
@@ -114,8 +114,7 @@ def host(request: pytest.FixtureRequest) -> str:
     """The address that the webhook is called at: by a URL, or by a Service."""
     if request.param == "url":
         return "127.0.0.1"
-    if not is_inside():
-        pytest.skip("this kernel lets nobody make namespaces without root, and addresses in them")
+    need_namespaces()
     subprocess.run(["ip", "address", "replace", f"{ADDRESS}/32", "dev", "lo"], check=True)
     return ADDRESS
 

@@ -48,7 +48,7 @@ def test_tests_are_counted_over_all_runs(tmp_path: Path) -> None:
         "import pytest\n"
         "def test_a(): pass\n"
         "def test_b(): assert False\n"
-        "def test_c(): pytest.skip('no network namespace')\n"
+        "def test_c(): pytest.skip('no network namespace')\n"  # one of each outcome, to be counted
         "@pytest.fixture\n"
         "def broken(): raise OSError\n"
         "def test_d(broken): pass\n"
@@ -65,6 +65,7 @@ def test_tests_are_counted_over_all_runs(tmp_path: Path) -> None:
 
 def test_a_run_whose_tests_are_all_skipped_is_skipped_with_its_reason(tmp_path: Path) -> None:
     """A skip is told apart from a success, and its reason stands in the table."""
+    # skips all of itself, which is what the table is to show
     skipped = "import pytest\npytest.skip('no Go, so no API server', allow_module_level=True)\n"
     status, shown = run_all(pytest_run("skipping", tmp_path, skipped))
     assert status == 0
