@@ -16,7 +16,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import yaml
 from cryptography import x509
 
 from tests.cluster.client import SERVER_SIDE_APPLY, Client, Object, object_path, read_manifests
@@ -230,21 +229,7 @@ def grant_rights(admin: Client) -> None:
 
 def write_kubeconfig(plane: ControlPlane, admin: Client, folder: Path) -> Path:
     """Write a kubeconfig with a token of the account."""
-    wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    path = f"/api/v1/namespaces/{NAME}/serviceaccounts/{ACCOUNT}/token"
-    token = json.loads(admin.send("POST", path, json.dumps(wanted).encode()))["status"]["token"]
-    cluster = {
-        "server": f"https://127.0.0.1:{plane.port}",
-        "certificate-authority": str(plane.authority.certificate),
-    }
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "here", "cluster": cluster}],
-        "users": [{"name": ACCOUNT, "user": {"token": token}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": ACCOUNT}}],
-        "current-context": "here",
-    }
+    token = admin.request_token(ACCOUNT, NAME)
     file = folder / "certs.kubeconfig"
-    file.write_text(yaml.safe_dump(config), "utf-8")
+    file.write_text(plane.render_kubeconfig(ACCOUNT, {"token": token}), "utf-8")
     return file

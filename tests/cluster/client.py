@@ -90,6 +90,13 @@ class Client:
             raise ApiError(response.status, _status_object(answer))
         return answer
 
+    def request_token(self, account: str, namespace: str, **spec: Any) -> str:
+        """Ask for a token of a ServiceAccount, as the kubelet does."""
+        wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        answer = _object(self.send("POST", path, json.dumps(wanted).encode()))
+        return str(answer["status"]["token"])
+
     def get(self, kind: str, name: str, namespace: str = "") -> Object:
         return _object(self.send("GET", object_path(kind, namespace, name)))
 

@@ -80,21 +80,26 @@ class ControlPlane:
     def write_kubeconfig(self, name: str, user: str, *groups: str) -> pki.Pair:
         """Issue a user's certificate and write ``NAME.kubeconfig`` for it."""
         pair = self.authority.issue_client(name, user, groups)
+        credentials = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
+        text = self.render_kubeconfig(name, credentials)
+        (self.folder / f"{name}.kubeconfig").write_text(text, "utf-8")
+        return pair
+
+    def render_kubeconfig(self, user: str, credentials: Mapping[str, str]) -> str:
+        """Give the kubeconfig of a user, as YAML."""
         cluster = {
             "server": f"https://127.0.0.1:{self.port}",
             "certificate-authority": str(self.authority.certificate),
         }
-        credentials = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "here", "cluster": cluster}],
-            "users": [{"name": name, "user": credentials}],
-            "contexts": [{"name": "here", "context": {"cluster": "here", "user": name}}],
+            "users": [{"name": user, "user": dict(credentials)}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": user}}],
             "current-context": "here",
         }
-        (self.folder / f"{name}.kubeconfig").write_text(yaml.safe_dump(config), "utf-8")
-        return pair
+        return yaml.safe_dump(config)
 
     def start(self, stack: ExitStack, name: str, *flags: str, **environment: str) -> None:
         """Start one of its programs, with the kubeconfig of its name where there is one."""

@@ -169,3 +169,18 @@ def creating(
         yield under_way.creates
     finally:
         under_way.stop()
+
+
+def tell(what: str, creates: Creates) -> None:
+    """Print the figures of a run."""
+    slowest = sorted(creates.slowest)
+    seconds = time.time() - creates.began
+    print(
+        f"{what}: {creates.total} creates in {seconds:.0f} s ({creates.stored} stored), "
+        f"{len(creates.failures)} failed, {creates.late} late, slowest "
+        f"{slowest[-1] * 1000:.0f} ms, hundredth slowest {slowest[0] * 1000:.0f} ms"
+    )
+    if creates.failures:
+        print(f"  {dict(creates.texts())}")
+    for failure in creates.failures[:5]:
+        print(f"  {failure.at - creates.began:.2f} s, took {failure.seconds:.2f} s: {failure.text}")

@@ -21,7 +21,6 @@ from tempfile import mkdtemp
 from typing import Any
 
 import jsonpatch
-import yaml
 
 from tests.cluster.client import Client, Object, read_manifests
 from tests.cluster.control_plane import EXAMPLES, ControlPlane
@@ -185,29 +184,14 @@ def request_token(admin: Client, bound_to: Object | None = None) -> str:
     spec: dict[str, Any] = {"expirationSeconds": 3600}
     if bound_to is not None:
         spec["boundObjectRef"] = bound_to
-    wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-    path = f"/api/v1/namespaces/{ACCOUNT}/serviceaccounts/{ACCOUNT}/token"
-    answer = json.loads(admin.send("POST", path, json.dumps(wanted).encode()))
-    return str(answer["status"]["token"])
+    return admin.request_token(ACCOUNT, ACCOUNT, **spec)
 
 
 def write_kubeconfig(plane: ControlPlane, folder: Path, token: str) -> Path:
     """Write a kubeconfig that names a file for the token, which is written anew as it rotates."""
     (folder / "token").write_text(token, "ascii")
-    cluster = {
-        "server": f"https://127.0.0.1:{plane.port}",
-        "certificate-authority": str(plane.authority.certificate),
-    }
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "here", "cluster": cluster}],
-        "users": [{"name": ACCOUNT, "user": {"tokenFile": str(folder / "token")}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": ACCOUNT}}],
-        "current-context": "here",
-    }
     path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(config), "utf-8")
+    path.write_text(plane.render_kubeconfig(ACCOUNT, {"tokenFile": str(folder / "token")}), "utf-8")
     return path
 
 

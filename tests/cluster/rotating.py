@@ -3,7 +3,6 @@
 Its Pods are real processes, whose Secret reaches them as by a kubelet; creates go on all the while.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from tests.cluster.certifying import (
 )
 from tests.cluster.client import ApiError
 from tests.cluster.control_plane import Cluster
-from tests.cluster.creating import Creates, creating
+from tests.cluster.creating import Creates, creating, tell
 from tests.cluster.deployed import Deployed, deployed, is_right
 from tests.cluster.following import SOAK
 from tests.cluster.node.agent import Agent
@@ -105,18 +104,6 @@ class Rotating:
     def bundle(self) -> list[x509.Certificate]:
         """Give the CAs that the API server trusts."""
         return x509.load_pem_x509_certificates(self.certs.bundles()[0])
-
-
-def tell(what: str, creates: Creates) -> None:
-    """Print the figures of a run."""
-    seconds = time.time() - creates.began
-    print(
-        f"{what}: {creates.total} creates in {seconds:.0f} s ({creates.stored} stored), "
-        f"{len(creates.failures)} failed, {creates.late} late, "
-        f"slowest {max(creates.slowest) * 1000:.0f} ms"
-    )
-    for failure in creates.failures[:5]:
-        print(f"  {failure.at - creates.began:.2f} s, took {failure.seconds:.2f} s: {failure.text}")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.control_plane import Cluster
-from tests.cluster.creating import Creates, creating
+from tests.cluster.creating import Creates, creating, tell
 from tests.cluster.deployed import NAME, Deployed, deployed, is_right
 from tests.cluster.following import SOAK
 from tests.cluster.node.agent import Agent
@@ -24,7 +24,7 @@ from tests.cluster.node.pod import RunningPod
 from tests.cluster.process import eventually, running
 from tests.cluster.test_argo_outage import refusal
 from tests.cluster.test_clock import LIBRARIES, clock
-from tests.cluster.test_rollout import RATE, tell
+from tests.cluster.test_rollout import RATE
 from tests.cluster.workloads import bare_pod
 
 __all__ = ["clock"]  # a fixture
@@ -93,6 +93,14 @@ def test_a_replica_that_is_killed(webhook: Deployed, namespace: str) -> None:
     assert len(creates.failures) <= 40 * KILLS
 
 
+def stop(webhook: Deployed) -> tuple[RunningPod, float]:
+    """Let a replica hang, and wait until nothing is sent to it any more; tell when it began."""
+    victim, at = webhook.pods()[0], time.time()
+    os.kill(process_of(victim), signal.SIGSTOP)
+    eventually(lambda: victim.address not in webhook.endpoints(), "its end", 30)
+    return victim, at
+
+
 def test_a_replica_that_hangs(webhook: Deployed, namespace: str) -> None:
     """SIGSTOP costs the creates that reach the replica until its readiness probe has failed twice.
 
@@ -101,10 +109,7 @@ def test_a_replica_that_hangs(webhook: Deployed, namespace: str) -> None:
     """
     with creating(webhook.cluster.admin, namespace, RATE, is_right) as creates:
         go_on(creates, 2)
-        victim = webhook.pods()[0]
-        at = time.time()
-        os.kill(process_of(victim), signal.SIGSTOP)
-        eventually(lambda: victim.address not in webhook.endpoints(), "its end", 30)
+        victim, at = stop(webhook)
         left = time.time() - at
         go_on(creates, TIMEOUT_SECONDS + 1)
         explain(f"SIGSTOP, endpoint gone after {left:.2f} s", creates, at)
@@ -124,10 +129,7 @@ def test_a_replica_that_hangs_for_good(webhook: Deployed, namespace: str) -> Non
     """Its liveness probe has it replaced, and nothing more is lost meanwhile or after."""
     with creating(webhook.cluster.admin, namespace, RATE, is_right) as creates:
         go_on(creates, 2)
-        victim = webhook.pods()[0]
-        at = time.time()
-        os.kill(process_of(victim), signal.SIGSTOP)
-        eventually(lambda: victim.address not in webhook.endpoints(), "its end", 30)
+        victim, at = stop(webhook)
         gone = time.time()
         eventually(lambda: victim.address in webhook.endpoints(), "its return", 180)
         explain(

@@ -5,13 +5,12 @@ ServiceAccount's rights are the real ones. ``failurePolicy`` is ``Fail``: each r
 is a Pod that is not created.
 """
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.control_plane import Cluster
-from tests.cluster.creating import Creates, creating
+from tests.cluster.creating import Creates, creating, tell
 from tests.cluster.deployed import Deployed, deployed, is_right
 from tests.cluster.following import SOAK
 from tests.cluster.node.agent import Agent
@@ -32,19 +31,12 @@ def webhook(cluster: Cluster, node: Agent, namespace: str) -> Iterator[Deployed]
         yield here
 
 
-def tell(what: str, creates: Creates) -> None:
-    """Print the figures of a run."""
-    slowest = sorted(creates.slowest)
-    seconds = time.time() - creates.began
-    print(
-        f"{what}: {creates.total} creates in {seconds:.0f} s ({creates.stored} stored), "
-        f"{len(creates.failures)} failed, {creates.late} late, slowest "
-        f"{slowest[-1] * 1000:.0f} ms, hundredth slowest {slowest[0] * 1000:.0f} ms"
-    )
-    if creates.failures:
-        print(f"  {dict(creates.texts())}")
-    for failure in creates.failures[:5]:
-        print(f"  {failure.at - creates.began:.2f} s, took {failure.seconds:.2f} s: {failure.text}")
+def check_nothing_was_lost(what: str, webhook: Deployed, creates: Creates) -> None:
+    """Every create succeeded, and every replica that was told to stop did so well."""
+    tell(what, creates)
+    assert not creates.failures
+    ends = {each.what for each in webhook.node.happened("vci-webhook ended", creates.began)}
+    assert ends == {"vci-webhook ended: 0"}
 
 
 def test_rollouts_lose_nothing(webhook: Deployed, namespace: str) -> None:
@@ -55,10 +47,7 @@ def test_rollouts_lose_nothing(webhook: Deployed, namespace: str) -> None:
             webhook.restart()
             rollouts += 1
         webhook.await_end_of_old_pods()
-    tell(f"{rollouts} roll-outs", creates)
-    assert not creates.failures
-    ends = {h.what for h in webhook.node.happened("vci-webhook ended", creates.began)}
-    assert ends == {"vci-webhook ended: 0"}
+    check_nothing_was_lost(f"{rollouts} roll-outs", webhook, creates)
 
 
 def test_scaling_loses_nothing(webhook: Deployed, namespace: str) -> None:
@@ -70,10 +59,7 @@ def test_scaling_loses_nothing(webhook: Deployed, namespace: str) -> None:
                 webhook.scale(replicas)
             rounds += 1
         webhook.await_end_of_old_pods()
-    tell(f"scaled to {SCALES}, {rounds} times", creates)
-    assert not creates.failures
-    ends = {h.what for h in webhook.node.happened("vci-webhook ended", creates.began)}
-    assert ends == {"vci-webhook ended: 0"}
+    check_nothing_was_lost(f"scaled to {SCALES}, {rounds} times", webhook, creates)
 
 
 def test_new_replicas_get_their_share(webhook: Deployed, namespace: str) -> None:

@@ -11,13 +11,13 @@ import pytest
 
 from tests.cluster import binaries
 from tests.cluster.control_plane import Cluster, control_plane
-from tests.cluster.creating import creating
+from tests.cluster.creating import creating, tell
 from tests.cluster.deployed import deployed, is_right
 from tests.cluster.following import SOAK
 from tests.cluster.needs import need_namespaces
 from tests.cluster.node.agent import Agent
 from tests.cluster.node.running import running_node
-from tests.cluster.test_rollout import RATE, SCALES, tell
+from tests.cluster.test_rollout import RATE, SCALES
 from tests.cluster.workloads import create_namespace
 
 NAMESPACE = "proxied"

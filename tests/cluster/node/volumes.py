@@ -1,6 +1,5 @@
 """A Pod's volumes: directories on the node, kept in step with the objects that they show."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -116,11 +115,9 @@ class PodVolumes:
         spec: Object = {"expirationSeconds": seconds, "boundObjectRef": bound_to}
         if audience:
             spec["audiences"] = [audience]
-        wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         account = self.pod["spec"].get("serviceAccountName", "default")
-        path = f"/api/v1/namespaces/{metadata['namespace']}/serviceaccounts/{account}/token"
-        answer = json.loads(self.client.send("POST", path, json.dumps(wanted).encode()))
-        return Token(answer["status"]["token"], time.monotonic() + RENEWED_AFTER * seconds)
+        token = self.client.request_token(account, metadata["namespace"], **spec)
+        return Token(token, time.monotonic() + RENEWED_AFTER * seconds)
 
     def _check_readable(self, name: str, files: Files) -> None:
         """Refuse what a user other than root could not read on a real node, but can here."""
