@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import yaml
@@ -17,6 +18,7 @@ from webhook.node import Node, mapping, sequence
 
 LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # byte order marks of UTF-16 and -32
+_YAML_BREAKS = "\x85\u2028\u2029"  # that end a line for YAML, and within strings nothing for JSON
 _JSON_NUMBER_LIMIT = 4000  # digits; Python refuses to convert longer ones
 
 
@@ -50,6 +52,9 @@ def parse_documents(text: str, where: str, limit: int = SIZE_LIMIT) -> list[Node
         return []
     try:
         text.encode()
+        if any(mark in text for mark in _YAML_BREAKS):
+            with suppress(ValueError):
+                return [_parse_json(text, where, limit)]
         return [
             node
             for node in compose_documents(text, where, limit)
@@ -96,7 +101,7 @@ def _syntax_error(error: yaml.YAMLError, text: str, where: str) -> DocumentError
 
 
 def _parse_json(text: str, where: str, limit: int) -> Node:
-    """Parse what only JSON accepts: escaped surrogate pairs, keys of over 1,024 characters.
+    """Parse what YAML refuses or changes: surrogate pairs, long keys, its line breaks in strings.
 
     Positions are not known.
 

@@ -7,7 +7,7 @@ from time import process_time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from webhook.compose import DEPTH_LIMIT, DocumentError
@@ -39,6 +39,7 @@ json_values = st.recursive(
 )
 
 
+@example("next line\x85, separators\u2028\u2029", False, None)  # noqa: FBT003 - as given
 @given(json_values, st.booleans(), st.sampled_from([None, 1, "\t"]))
 def test_json_is_read_as_json(value: Any, ascii_only: object, indentation: Any) -> None:
     """Whatever a JSON encoder writes is read as it was, escapes and white space included."""
