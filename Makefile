@@ -38,7 +38,7 @@ demo-cluster: $(INSTALLED)  ## see it work on a real control plane: a workflow's
 	@$(BIN)/python -m tests.cluster.demo
 
 .PHONY: test
-test: $(INSTALLED)  ## unit and contract tests, without a control plane (about a minute)
+test: $(INSTALLED)  ## unit and contract tests, without a control plane (about two minutes)
 	@VCI_WEBHOOK_EXAMPLES=15 $(BIN)/python -m pytest --numprocesses 4 --dist worksteal tests/unit tests/contract
 
 .PHONY: check
