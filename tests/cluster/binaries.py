@@ -55,6 +55,7 @@ ASSETS = (
     Asset("kube-scheduler", "kubernetes", f"{KUBERNETES}/kube-scheduler"),
     Asset("kubectl", "kubernetes", f"{KUBERNETES}/kubectl"),
     Asset("workflow-controller", "argo", f"{ARGO}/cmd/workflow-controller"),
+    Asset("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
     Asset(CRDS, "argo", ARGO, folder="manifests/base/crds/minimal"),
 )
 
