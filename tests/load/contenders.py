@@ -25,6 +25,7 @@ from tests.cluster.process import free_port
 from tests.contract.serving import Files, serve_process
 from tests.load.client import Load
 from tests.load.reviews import ROOT, first
+from webhook.limits import Limits
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 START_SECONDS = 20.0
@@ -107,9 +108,10 @@ def servers(
 
 
 def start_webhook(stack: ExitStack, tls_dir: Path) -> Server:
-    """Start the webhook on the examples."""
+    """Start the webhook on the examples, and as a user does: not with a line for every review."""
     files = Files(ROOT / "examples/vci-profile.yaml", ROOT / "examples/namespace.yaml", tls_dir)
-    served = stack.enter_context(serve_process(files, tls_dir / "log"))
+    lines = f"--log-reviews-per-second={Limits().lines}"
+    served = stack.enter_context(serve_process(files, tls_dir / "log", lines))
     return Server(WEBHOOK, served.process.pid, int(served.url.split(":")[2].split("/")[0]))
 
 
