@@ -34,6 +34,7 @@ from certs.objects import (
 )
 from certs.observed import Configuration as WebhookConfiguration
 from certs.observed import Observed, Secret, Target
+from certs.owner import Owner, read_owner
 from certs.parameters import Parameters
 from certs.perform import SecretWrite, Write
 
@@ -88,6 +89,7 @@ class Cluster:
         self._environment = environment
         self._service_account = service_account
         self._client: ApiClient | None = None
+        self._owner: Owner | None = None  # who brings a kubeconfig is not uninstalled
         # Of two programs that create one Secret at once, the second must not add to the first.
         self._creator = f"{MANAGER}-{secrets.token_hex(4)}"
 
@@ -117,7 +119,7 @@ class Cluster:
             target: read_configuration(each) if each else None
             for target, (each, _) in zip(targets, found, strict=True)
         }
-        return Observed(_secret(ca), _secret(serving), configurations), now
+        return Observed(self._secret(ca), self._secret(serving), configurations), now
 
     async def write(self, write: Write) -> None:
         """Write one object, if it still is as it was read.
@@ -133,9 +135,9 @@ class Cluster:
             if write.before:
                 conditions = {"preconditions": {"resourceVersion": write.before.version}}
                 await self._request(Call("DELETE", path, body=conditions))
-            await self._patch(path, APPLY, self._creator, creation(write))
+            await self._patch(path, APPLY, self._creator, creation(write, self._owner))
         else:
-            await self._patch(path, JSON_PATCH, MANAGER, change(write))
+            await self._patch(path, JSON_PATCH, MANAGER, change(write, self._owner))
 
     async def watch(self, target: Target) -> AsyncIterator[None]:
         """Yield whenever an object changes, and at first when it is there; ends after a while."""
@@ -160,6 +162,9 @@ class Cluster:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+    def _secret(self, there: dict[str, Any] | None) -> Secret | None:
+        return read_secret(there, self._owner) if there else None
 
     async def _read(self, target: Target) -> tuple[dict[str, Any] | None, datetime]:
         return await self._request(Call("GET", object_path(target, self._parameters.namespace)))
@@ -222,6 +227,7 @@ class Cluster:
             token, authority = (self._service_account / name for name in ("token", "ca.crt"))
             loader = InClusterConfigLoader(str(token), str(authority), environ=self._environment)
             loader.load_and_set(configuration)
+            self._owner = read_owner(token.read_text("ascii"), self._parameters.namespace)
         else:
             if not any(map(os.path.exists, self._kubeconfig.split(os.pathsep))):
                 raise FileNotFoundError("no such file")
@@ -234,10 +240,6 @@ class Cluster:
         # Go's clients do not insist on key identifiers in a CA certificate, and many have none.
         configuration.disable_strict_ssl_verification = True
         return configuration
-
-
-def _secret(there: dict[str, Any] | None) -> Secret | None:
-    return read_secret(there) if there else None
 
 
 def _time_of(answer: aiohttp.ClientResponse) -> datetime:

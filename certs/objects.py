@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from certs.observed import Configuration, Secret, Target
+from certs.owner import Owner
 from certs.perform import BundleWrite, SecretWrite
 
 Json = Mapping[str, Any]
@@ -30,7 +31,7 @@ def object_path(target: Target, namespace: str) -> str:
     return f"{collection_path(target, namespace)}/{target.name}"
 
 
-def read_secret(there: Json) -> Secret:
+def read_secret(there: Json, owner: Owner | None = None) -> Secret:
     metadata = there["metadata"]
     return Secret(
         version=metadata["resourceVersion"],
@@ -38,7 +39,12 @@ def read_secret(there: Json) -> Secret:
         data={key: _decode(text) for key, text in (there.get("data") or {}).items()},
         annotations=metadata.get("annotations") or {},
         immutable=bool(there.get("immutable")),
+        owned=owner is None or owner.uid in _owners(metadata),
     )
+
+
+def _owners(metadata: Json) -> set[str]:
+    return {each["uid"] for each in metadata.get("ownerReferences") or ()}
 
 
 def read_configuration(there: Json) -> Configuration:
@@ -51,18 +57,19 @@ def read_configuration(there: Json) -> Configuration:
     )
 
 
-def creation(write: SecretWrite) -> dict[str, Any]:
+def creation(write: SecretWrite, owner: Owner | None = None) -> dict[str, Any]:
     """Return the body that creates a Secret by server-side apply."""
+    metadata = {"name": write.target.name, "annotations": dict(write.annotations)}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": write.target.name, "annotations": dict(write.annotations)},
+        "metadata": {**metadata, "ownerReferences": [owner.reference]} if owner else metadata,
         "type": write.type,
         "data": _encode(write.data),
     }
 
 
-def change(write: SecretWrite | BundleWrite) -> list[dict[str, Any]]:
+def change(write: SecretWrite | BundleWrite, owner: Owner | None = None) -> list[dict[str, Any]]:
     """Return the JSON patch that changes an object if it is what was read, and nothing besides."""
     if isinstance(write, BundleWrite):
         version, changes = write.before.version, _bundle_changes(write)
@@ -70,6 +77,8 @@ def change(write: SecretWrite | BundleWrite) -> list[dict[str, Any]]:
         raise ValueError("what does not exist cannot be changed")
     else:
         version, changes = write.before.version, _secret_changes(write, write.before)
+        if owner and not write.before.owned:  # an account that is gone is nobody's owner any more
+            changes.append(_operation("add", "/metadata/ownerReferences", [owner.reference]))
     return [_operation("replace", "/metadata/resourceVersion", version), *changes]
 
 

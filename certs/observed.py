@@ -27,6 +27,7 @@ class Secret:
     data: Mapping[str, bytes] = field(repr=False)
     annotations: Mapping[str, str] = field(default_factory=dict)
     immutable: bool = False
+    owned: bool = True  # by this program's account, where it has one
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ def perform(
         return BundleWrite(step.target, before, situation.authorities.bundle)
     if step.act is Act.SIGN:
         return _sign(situation, new_key)
+    if step.act is Act.ADOPT:
+        there = observed.ca if step.target == parameters.ca else observed.serving
+        return _adopt(step.target, there)
     data, annotations = write_authorities(_change(step.act, situation, new_key))
     return SecretWrite(parameters.ca, observed.ca, CA_TYPE, data, annotations)
 
@@ -130,6 +133,13 @@ def _retire(situation: Situation) -> Authorities:
 
 def _without(times: Mapping[str, datetime], *keys: str) -> dict[str, datetime]:
     return {key: time for key, time in times.items() if key not in keys}
+
+
+def _adopt(target: Target, secret: Secret | None) -> SecretWrite:
+    """Write what is there; that it is written by this program makes it this program's."""
+    if secret is None:
+        raise ValueError("nothing is there to adopt, and no plan says so")
+    return SecretWrite(target, secret, secret.type, secret.data)
 
 
 def _sign(situation: Situation, new_key: NewKey) -> SecretWrite:

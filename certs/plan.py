@@ -4,7 +4,7 @@ It looks at nothing but what exists now. Whatever it lists is safe by itself, in
 when what comes after it never happens, so a program may be stopped between any two steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +26,7 @@ class Act(StrEnum):
     NOTE = "note that it is published"
     PROMOTE = "let the new CA sign"
     RETIRE = "drop an old CA"
+    ADOPT = "adopt a Secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def plan(observed: Observed, now: datetime, parameters: Parameters) -> Plan:
         steps += _sign(situation)
     if not steps and (step := _retire(situation) or _rotate(situation)):
         steps.append(step)
+    steps += _adopt(situation, {step.target for step in steps})
     later = (each for each in _later(situation) if each.when > now)
     return Plan(tuple(steps), tuple(sorted(later, key=lambda each: each.when)), problems)
 
@@ -159,6 +161,14 @@ def _retire(situation: Situation) -> Step | None:
         return None
     why = f"everything that CA {', '.join(gone)} signed has expired"
     return Step(Act.RETIRE, situation.parameters.ca, why)
+
+
+def _adopt(situation: Situation, written: Collection[Target]) -> Iterator[Step]:
+    """Have Secrets belong to this program's account; whatever else is written does it as well."""
+    parameters, observed = situation.parameters, situation.observed
+    for target, found in ((parameters.ca, observed.ca), (parameters.serving, observed.serving)):
+        if found and not found.owned and target not in written:
+            yield Step(Act.ADOPT, target, "it would stay when this program is uninstalled")
 
 
 def _rotate(situation: Situation) -> Step | None:
