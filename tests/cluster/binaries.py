@@ -23,6 +23,7 @@ TOOLS = Path(__file__).parent / "tools"
 GO_NEEDED = (1, 26)
 FLAGS = ("-trimpath", "-buildvcs=false")
 CRDS = "argo-crds"
+CERTIFICATE_CRDS, MONITORING_CRDS = "cert-manager-crds", "prometheus-operator-crds"
 
 Progress = Callable[[str], None]
 Binaries = Mapping[str, Path]
@@ -57,6 +58,18 @@ ASSETS = (
     Asset("workflow-controller", "argo", f"{ARGO}/cmd/workflow-controller"),
     Asset("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
     Asset(CRDS, "argo", ARGO, folder="manifests/base/crds/minimal"),
+    Asset(
+        CERTIFICATE_CRDS,
+        "cert-manager",
+        "github.com/cert-manager/cert-manager",
+        folder="deploy/crds",
+    ),
+    Asset(
+        MONITORING_CRDS,
+        "prometheus-operator",
+        "github.com/prometheus-operator/prometheus-operator",
+        folder="example/prometheus-operator-crd",
+    ),
 )
 
 
@@ -166,6 +179,7 @@ def _go_build(asset: Asset, go: str, target: Path) -> None:
 
 
 def _copy_folder(asset: Asset, go: str, target: Path) -> None:
+    _output([go, "mod", "download", asset.package], TOOLS / asset.module)
     module = _output([go, "list", "-m", "-f", "{{.Dir}}", asset.package], TOOLS / asset.module)
     shutil.copytree(Path(module, asset.folder), target, copy_function=shutil.copyfile)
     target.chmod(0o755)  # the module cache is read-only, and so is a copy of its folder

@@ -31,7 +31,8 @@ def go_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoCommand:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     module = tmp_path / "module"
-    (module / "manifests/base/crds/minimal").mkdir(parents=True)
+    for asset in ASSETS:
+        (module / asset.folder).mkdir(parents=True, exist_ok=True)
 
     def write(version: str = "go1.26.8", build: str = WRITE_OUTPUT) -> None:
         folder = tmp_path / "bin"
@@ -66,7 +67,7 @@ def test_what_is_missing_is_built_once(go_command: GoCommand) -> None:
     assert all(path.exists() for path in built.values())
     count = len(ASSETS)
     assert f"[1/{count}] building etcd, {count - 1} left after it" in lines
-    assert any(re.fullmatch(rf"\[{count}/{count}\] argo-crds: \d+ s", line) for line in lines)
+    assert any(re.fullmatch(rf"\[{count}/{count}\] {ASSETS[-1].name}: \d+ s", line) for line in lines)
     again: list[str] = []
     assert binaries.locate(again.append) == built
     assert not again
