@@ -75,7 +75,8 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-ver
 lock:  ## write requirements/*.txt anew from pyproject.toml, with the newest versions and their hashes
 	@test -x $(BIN)/uv || $(MAKE) --no-print-directory install
 	@$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
-	@$(UV_COMPILE) pyproject.toml --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	@$(UV_COMPILE) --group image --constraints requirements/runtime.txt --output-file requirements/image.txt
+	@$(UV_COMPILE) pyproject.toml --group dev --constraints requirements/runtime.txt --constraints requirements/image.txt --output-file requirements/dev.txt
 
 .PHONY: clean
 clean:  ## remove what was made here: .venv, caches, coverage data

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for top in ("webhook", "certs", "tools") for path in (ROOT / top).rglob("*.py")]
 TESTS = list((ROOT / "tests").rglob("*.py"))
-LOCKS = [ROOT / "requirements" / name for name in ("runtime.txt", "dev.txt")]
+LOCKS = [ROOT / "requirements" / name for name in ("runtime.txt", "image.txt", "dev.txt")]
 
 FUNCTION_LIMIT = 60  # lines; what is longer has more than one thing to say
 FILE_LIMIT = 300
@@ -89,20 +89,23 @@ def test_the_lock_is_exact_and_says_nothing_about_a_machine(lock: Path) -> None:
 
 
 def test_development_runs_what_is_released() -> None:
-    """The lock for development has everything of the runtime's, in the same versions."""
-    runtime, dev = map(pins, LOCKS)
+    """The lock for development has everything of the other two, in the same versions."""
+    runtime, image, dev = map(pins, LOCKS)
     assert runtime
+    assert image
     assert runtime.items() <= dev.items()
+    assert image.items() <= dev.items()
 
 
 def test_every_direct_dependency_is_locked() -> None:
     """What pyproject.toml asks for stands in the lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    runtime, dev = map(pins, LOCKS)
-    asked = [re.split(r"[^a-z0-9-]", line)[0] for line in project["project"]["dependencies"]]
-    tools = [re.split(r"[^a-z0-9-]", line)[0] for line in project["dependency-groups"]["dev"]]
-    assert set(asked) <= runtime.keys()
-    assert set(tools) <= dev.keys()
+    groups = project["dependency-groups"]
+    for lines, lock in zip(
+        (project["project"]["dependencies"], groups["image"], groups["dev"]), LOCKS, strict=True
+    ):
+        asked = {re.split(r"[^a-z0-9-]", line)[0] for line in lines if isinstance(line, str)}
+        assert asked <= pins(lock).keys()
 
 
 def test_the_core_may_not_import_the_shell() -> None:
