@@ -67,7 +67,8 @@ def test_what_is_missing_is_built_once(go_command: GoCommand) -> None:
     assert all(path.exists() for path in built.values())
     count = len(ASSETS)
     assert f"[1/{count}] building etcd, {count - 1} left after it" in lines
-    assert any(re.fullmatch(rf"\[{count}/{count}\] {ASSETS[-1].name}: \d+ s", line) for line in lines)
+    last = rf"\[{count}/{count}\] {ASSETS[-1].name}: \d+ s"
+    assert any(re.fullmatch(last, line) for line in lines)
     again: list[str] = []
     assert binaries.locate(again.append) == built
     assert not again
