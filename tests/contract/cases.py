@@ -6,7 +6,7 @@ A file of ``cases/`` is a stream of documents, each a case; a first document wit
 ``why``
     the fact that it shows, unique in its file
 ``profile``
-    ``data`` of the ConfigMap; ``selectors`` may be a list
+    ``data`` of the ConfigMap; ``selectors`` may be a list; or the name of a file of ``examples/``
 ``namespace``, ``namespaceLabels``
     where the Pod is created ("workflows" unless told) and with which labels (none);
     ``namespaceLabels: unknown`` leaves the namespace out of what the server knows
@@ -37,6 +37,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent / "cases"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 _FIELDS = {"why", "profile", "namespace", "namespaceLabels", "pod", "request", "expect"}
 _EXPECTATIONS = {
     "unchanged", "pod", "exactly", "decision", "rules", "reasons", "warnings", "status", "problems",
@@ -105,13 +106,21 @@ def _read_case(stem: str, document: dict[str, Any]) -> Case:
     labels = document.get("namespaceLabels") or {}
     return Case(
         id=f"{stem}: {document['why']}",
-        profile=document["profile"],
+        profile=_read_profile(document["profile"]),
         expect=expect,
         namespace=document.get("namespace", Case.namespace),
         namespace_labels=None if labels == "unknown" else labels,
         pod=document.get("pod") or {},
         request=document.get("request") or {},
     )
+
+
+def _read_profile(profile: str | dict[str, Any]) -> dict[str, Any]:
+    """Give the data of the ConfigMap."""
+    if isinstance(profile, dict):
+        return profile
+    data: dict[str, Any] = yaml.safe_load((EXAMPLES / profile).read_text())["data"]
+    return data
 
 
 def differences(expected: Any, actual: Any, path: str = "pod") -> list[str]:
