@@ -1,4 +1,4 @@
-{{/* Names. */}}
+{{/* Names. At most 50 characters, so that each suffix that the chart adds has room in a name of 63. */}}
 {{- define "vci-webhook.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
@@ -6,11 +6,10 @@
 {{- define "vci-webhook.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- $full | replace "." "-" | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -20,6 +19,10 @@
 
 {{- define "vci-webhook.serviceAccountName" -}}
 {{- default (include "vci-webhook.fullname" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "vci-webhook.certsServiceAccountName" -}}
+{{- default (include "vci-webhook.certs" .) .Values.serviceAccount.certsName -}}
 {{- end -}}
 
 {{- define "vci-webhook.tlsSecret" -}}
@@ -98,4 +101,14 @@ tolerations:
 
 {{- define "vci-webhook.hasMatchConditions" -}}
 {{- if semverCompare ">=1.28.0-0" .Capabilities.KubeVersion.Version -}}true{{- end -}}
+{{- end -}}
+
+{{/* Takes the weight. All that a test needs is there while it runs, and gone afterwards, however it ended. */}}
+{{- define "vci-webhook.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+{{- if eq (int .) 0 }}
+helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
+{{- end }}
 {{- end -}}
