@@ -1,4 +1,4 @@
-"""Where the real scheduler puts Pods of examples/vci-profile-zones.yaml, with nodes in two zones."""
+"""Where the real scheduler binds Pods of examples/vci-profile-zones.yaml."""
 
 from collections.abc import Iterator
 
@@ -36,9 +36,9 @@ def zones(session_cluster: Cluster) -> Iterator[Cluster]:
     admin.delete("Namespace", NAMESPACE)
 
 
-def node_of(cluster: Cluster, labels: dict[str, str], **spec: object) -> str:
+def node_of(cluster: Cluster, labels: dict[str, str], **spec: Object) -> str:
     """Create a Pod and wait until it is bound."""
-    pod = bare_pod(**{"nodeSelector": POOL, **spec})
+    pod = bare_pod(nodeSelector=POOL, **spec)
     pod["metadata"]["labels"] = labels
     name = cluster.admin.create(pod, NAMESPACE)["metadata"]["name"]
 
