@@ -1,6 +1,7 @@
 """Where the real scheduler binds Pods of examples/vci-profile-zones.yaml."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,9 @@ def zones(session_cluster: Cluster) -> Iterator[Cluster]:
     admin.delete("Namespace", NAMESPACE)
 
 
-def node_of(cluster: Cluster, labels: dict[str, str], **spec: Object) -> str:
+def node_of(cluster: Cluster, labels: dict[str, str], **spec: Any) -> str:
     """Create a Pod and wait until it is bound."""
-    pod = bare_pod(nodeSelector=POOL, **spec)
+    pod = bare_pod(**{"nodeSelector": POOL, **spec})
     pod["metadata"]["labels"] = labels
     name = cluster.admin.create(pod, NAMESPACE)["metadata"]["name"]
 
