@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from webhook import vci
+from webhook.calls import Reach, advise_about, asking, reach_of
 from webhook.labels import Requirement, Selector
 from webhook.mutate import is_exempt, opts_out
+from webhook.observed import Configuration
 from webhook.pod import Pod
 from webhook.problems import Problem
 from webhook.profile import Profile
@@ -39,18 +41,6 @@ class ResourcePolicy:
     namespace: str
     name: str
     selector: Labels
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """A MutatingWebhookConfiguration: which namespaces the webhook is called for."""
-
-    name: str
-    namespace_selectors: tuple[Selector, ...]
-
-    def calls_for(self, labels: Labels) -> bool:
-        """Tell whether Pods of a namespace with these labels are sent."""
-        return any(selector.matches(labels) for selector in self.namespace_selectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +80,7 @@ class RuleUse:
     name: str
     placement: str
     namespaces: int | None
+    called: int | None  # namespaces that it matches, and that the webhook is called for
     pods: int | None
 
 
@@ -106,16 +97,17 @@ def rule_uses(
     profile: Profile, surroundings: Surroundings, census: Census | None
 ) -> tuple[RuleUse, ...]:
     """Count what each rule meets, in the order of evaluation."""
-    namespaces = surroundings.namespaces
-    pods = census.matched if census is not None and namespaces is not None else None
+    pods = census.matched if census is not None and surroundings.namespaces is not None else None
     return tuple(
         RuleUse(
             rule.name,
             "shadow" if rule.shadow else _placement(rule, profile),
-            len(_matched_by(rule, namespaces)) if namespaces is not None else None,
+            len(reach.matched) if reach is not None else None,
+            len(reach.called) if reach is not None and reach.called is not None else None,
             pods[rule.path] if pods is not None else None,
         )
         for rule in profile.rules
+        for reach in [_reach(rule, surroundings)]
     )
 
 
@@ -125,29 +117,30 @@ def advise_in_cluster(
     """Say what is unwise about a profile in this cluster."""
     used = census.used if census is not None else {}
     problems = list(_advise_spelling(profile, used))
+    if (configuration := surroundings.configuration) and not asking(configuration):
+        message = (
+            f"no rule acts: {configuration.kind} {quoted(configuration.name)} does not ask about "
+            "new Pods at /mutate; have it do that"
+        )
+        problems.append(Problem("warning", "selectors", message))
     for rule in profile.rules:
-        if surroundings.namespaces is not None:
-            problems += _advise_rule(rule, profile, surroundings.namespaces, surroundings)
+        if (reach := _reach(rule, surroundings)) is not None:
+            problems += _advise_rule(reach, profile, surroundings)
     return tuple(problems)
 
 
-def _advise_rule(
-    rule: Rule, profile: Profile, namespaces: Mapping[str, Labels], surroundings: Surroundings
-) -> Iterator[Problem]:
-    matched = _matched_by(rule, namespaces)
-    configuration = surroundings.configuration
-    if not matched:
-        if rule.namespace_selector.requirements:
-            message = "matches no namespace today; label one, or correct the selector"
-            yield Problem("warning", f"{rule.path}.namespaceSelector", message)
-    elif configuration and not any(map(configuration.calls_for, matched.values())):
-        message = (
-            f"never acts: MutatingWebhookConfiguration {quoted(configuration.name)} does not call "
-            f"for {listed(matched)}; have its namespaceSelector match"
-        )
-        yield Problem("warning", rule.path, message)
+def _reach(rule: Rule, surroundings: Surroundings) -> Reach | None:
+    if surroundings.namespaces is None:
+        return None
+    return reach_of(rule, surroundings.namespaces, surroundings.configuration)
+
+
+def _advise_rule(reach: Reach, profile: Profile, surroundings: Surroundings) -> Iterator[Problem]:
+    rule = reach.rule
+    if advice := advise_about(reach, surroundings.configuration):
+        yield Problem("warning", advice.path, advice.message)
     if _placement(rule, profile) == "enforce" and not rule.shadow:
-        off = [policy for policy in surroundings.policies if _meet(rule, policy, matched)]
+        off = [policy for policy in surroundings.policies if _meet(rule, policy, reach.matched)]
         if off:
             names = listed(f"{policy.namespace}/{policy.name}" for policy in off)
             message = (
@@ -155,11 +148,6 @@ def _advise_rule(
                 "use placement allow, or select other Pods"
             )
             yield Problem("warning", rule.path, message)
-
-
-def _matched_by(rule: Rule, namespaces: Mapping[str, Labels]) -> dict[str, Labels]:
-    selector = rule.namespace_selector
-    return {name: labels for name, labels in namespaces.items() if selector.matches(labels)}
 
 
 def _placement(rule: Rule, profile: Profile) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
-from webhook.cluster_advice import Configuration as Calls
-from webhook.cluster_advice import Surroundings, advise_in_cluster, eligible
 from webhook.diagnosis_calls import judge_configurations
 from webhook.diagnosis_pairs import Case, judge_certificates
+from webhook.diagnosis_rules import judge_profile
 from webhook.findings import Row, counted, unread
 from webhook.observed import (
     Configuration,
@@ -20,16 +17,20 @@ from webhook.observed import (
     Observed,
     Program,
     Secret,
+    Service,
     Unread,
 )
-from webhook.problems import Severity
-from webhook.profile import Profile
-from webhook.remedies import CERTIFICATE_NAME, INJECT, Remedies, Remedy, check_flags
-from webhook.vci import SYSTEM_NAMESPACES
+from webhook.remedies import (
+    CERTIFICATE_NAME,
+    INJECT,
+    RELEASE_NAME,
+    RELEASE_NAMESPACE,
+    Remedies,
+    Remedy,
+)
 from webhook.wording import listed
 
 SKEW_SECONDS = 60  # certificates are backdated by more; tokens and logs suffer from there on
-PROBLEM_SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ def diagnose(observed: Observed, mode: Mode | None = None) -> Diagnosis:
     """Judge what was seen; ``mode`` is who issues the certificates, when a person says so."""
     found, why = (mode, "as told") if mode else detect_mode(observed)
     annotations = observed.tls.annotations if isinstance(observed.tls, Secret) else {}
-    remedies = Remedies(observed.names, found, annotations.get(CERTIFICATE_NAME, ""))
+    certificate = annotations.get(CERTIFICATE_NAME, "")
+    absent = observed.service is None and observed.mutating is None
+    remedies = Remedies(observed.names, found, certificate, _release(observed), absent)
     case = Case(observed, remedies, _called_hosts(observed))
     rows = [
         *_judge_api_server(case),
@@ -58,7 +61,7 @@ def diagnose(observed: Observed, mode: Mode | None = None) -> Diagnosis:
             else []
         ),
         *judge_certificates(case),
-        *_judge_profile(case),
+        *judge_profile(case),
     ]
     if isinstance(observed.api_server, Unread):  # one row says it for all that is to be read there
         rows = [row for row in rows if not _repeats(row, observed.api_server)]
@@ -84,6 +87,16 @@ def detect_mode(observed: Observed) -> tuple[Mode, str]:
         f"there is no Secret {names.ca_secret} and no cert-manager; if the certs program or "
         "cert-manager should issue them, say --certificates"
     )
+
+
+def _release(observed: Observed) -> tuple[str, str] | None:
+    """Tell by which release Helm installed us, where it says so on anything that was seen."""
+    for seen in (observed.service, observed.program, *observed.configurations()):
+        if isinstance(seen, (Service, Program, Configuration)):
+            name, namespace = map(seen.annotations.get, (RELEASE_NAME, RELEASE_NAMESPACE))
+            if name and namespace:
+                return name, namespace
+    return None
 
 
 def _called_hosts(observed: Observed) -> tuple[str, ...]:
@@ -166,43 +179,6 @@ def _judge_endpoints(case: Case, endpoints: Sequence[Endpoint], selector: Labels
         f"has no ready endpoint ({len(endpoints)} not ready), so nobody answers the API server"
     )
     return Row("error", what, finding, remedy)
-
-
-def _judge_profile(case: Case) -> Iterator[Row]:
-    names, seen = case.observed.names, case.observed.profile
-    what = f"profile {names.profile_namespace}/{names.profile_name}"
-    check = Remedy("see each with its place", f"vci-webhook check --cluster{check_flags(names)}")
-    if isinstance(seen, Unread):
-        yield unread(what, seen)
-    elif seen is None:
-        remedy = Remedy("apply one; docs/profile.md says what is in it")
-        yield Row("warning", what, "does not exist, so no Pod is placed", remedy)
-    else:
-        rules = counted(len(seen.profile.rules), "rule") if seen.profile else "no usable rules"
-        problems = Counter(problem.severity for problem in seen.problems)
-        for severity in PROBLEM_SEVERITIES:
-            if count := problems[severity]:
-                yield Row(severity, what, f"{rules}, {counted(count, severity)}", check)
-        if not seen.problems:
-            yield Row("ok", what, rules)
-        if seen.profile is not None:
-            yield from _judge_rules(case, seen.profile)
-
-
-def _judge_rules(case: Case, profile: Profile) -> Iterator[Row]:
-    """Say which rules can never act, or meet nobody."""
-    observed = case.observed
-    if isinstance(observed.namespaces, Unread):
-        return
-    calls = None
-    if isinstance(observed.mutating, Configuration):
-        selectors = tuple(entry.selector for entry in observed.mutating.entries)
-        calls = Calls(observed.mutating.name, selectors)
-    excluded = SYSTEM_NAMESPACES | {observed.names.namespace}
-    surroundings = Surroundings(eligible(observed.namespaces, excluded), configuration=calls)
-    for problem in advise_in_cluster(profile, surroundings, None):
-        finding, _, text = problem.message.partition("; ")
-        yield Row("warning", f"rule {problem.path}", finding, Remedy(text))
 
 
 def _repeats(row: Row, seen: Unread) -> bool:

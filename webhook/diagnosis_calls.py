@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from webhook.calls import asking, label_command, labels_to_match
 from webhook.certificates import (
     Chain,
     common_name,
@@ -73,14 +74,20 @@ class _Judged:
         """Complain, or say nothing."""
         yield from self._judge_target()
         yield from self._judge_bundle()
-        yield from self._judge_namespaces()
+        yield from self._judge_calls()
 
     def describe(self) -> str:
         """Say what an entry is like that is fine."""
         entry = self.entry
         target = entry.url or f"{entry.host}:{entry.port}{entry.path}"
         trusted = listed(common_name(each.subject) for each in self.bundle) or "public CAs"
-        return f"calls {target}, trusts {trusted}, failurePolicy {entry.failure_policy}"
+        told = (
+            f"calls {target}{self._describe_calls()}, trusts {trusted}, failurePolicy "
+            f"{entry.failure_policy}"
+        )
+        if entry.conditions:
+            told += f"; not evaluated here: matchConditions {listed(entry.conditions)}"
+        return told
 
     def _judge_target(self) -> Iterator[Row]:
         entry, names = self.entry, self.case.observed.names
@@ -127,35 +134,74 @@ class _Judged:
             found.setdefault(fingerprint(source.leaf), []).append(source)
         return found
 
-    def _judge_namespaces(self) -> Iterator[Row]:
-        namespaces, names = self.case.observed.namespaces, self.case.observed.names
-        selector = self.entry.selector
+    def _judge_calls(self) -> Iterator[Row]:
+        """Judge what an entry is called for, by namespaces and operations."""
+        if self.configuration.kind == "ValidatingWebhookConfiguration":
+            yield from self._judge_validating()
+        else:
+            yield from self._judge_mutating()
+
+    def _judge_validating(self) -> Iterator[Row]:
+        where = self.case.observed.names.profile_namespace
+        namespaces = self.case.observed.namespaces
+        if not self.entry.operations >= {"CREATE", "UPDATE"}:
+            finding = "its rules do not name CREATE and UPDATE of configmaps, as the profile is one"
+            yield Row("warning", self.what, finding, self.case.remedies.install())
+        labels = {} if isinstance(namespaces, Unread) else namespaces
+        if where in labels and not self.entry.selector.matches(labels[where]):
+            finding = f"its namespaceSelector leaves out {quoted(where)}, where the profile is"
+            yield Row("warning", self.what, finding, Remedy(f"have it match {quoted(where)}"))
+
+    def _judge_mutating(self) -> Iterator[Row]:
+        namespaces, own = self.case.observed.namespaces, self.case.observed.names.namespace
+        entries = asking(self.configuration)
+        if self.entry not in entries:
+            finding = "its rules do not name CREATE of pods, so that it is never called"
+            yield Row(
+                "warning" if entries else "error", self.what, finding, self.case.remedies.install()
+            )
+            return
         if isinstance(namespaces, Unread):
             return
-        if self.configuration.kind == "ValidatingWebhookConfiguration":
-            labels = namespaces.get(names.profile_namespace)
-            if labels is not None and not selector.matches(labels):
-                where = quoted(names.profile_namespace)
-                finding = f"its namespaceSelector leaves out {where}, where the profile is"
-                yield Row("warning", self.what, finding, Remedy(f"have it match {where}"))
-            return
-        called = [name for name, labels in namespaces.items() if selector.matches(labels)]
-        eligible_names = eligible(namespaces, SYSTEM_NAMESPACES | {names.namespace})
-        if not any(name in eligible_names for name in called):
+        possible = eligible(namespaces, SYSTEM_NAMESPACES | {own})
+        called = [name for name in namespaces if self.entry.selector.matches(namespaces[name])]
+        usual = min(entries, key=lambda entry: entry.failure_policy == "Fail")
+        if self.entry is usual and not _called(entries, possible):
             finding = (
                 f"its namespaceSelector matches none of {counted(len(namespaces), 'namespace')}"
             )
-            yield Row("warning", self.what, finding, _label(self.entry.match_labels))
-        own = sorted({names.namespace, *SYSTEM_NAMESPACES} & {*called})
-        if own and self.entry.failure_policy == "Fail":
-            finding = f"failurePolicy Fail for {listed(own)}: its own Pods may wait for it to run"
-            yield Row(
-                "warning", self.what, finding, Remedy("have its namespaceSelector leave it out")
+            yield Row("warning", self.what, finding, _label(self.entry))
+        needed = sorted({own, *SYSTEM_NAMESPACES} & {*called})
+        if needed and self.entry.failure_policy == "Fail":
+            finding = (
+                f"failurePolicy Fail for {listed(needed)}: its own Pods may wait for it to run"
             )
+            remedy = Remedy("have its namespaceSelector leave it out")
+            yield Row("warning", self.what, finding, remedy)
+
+    def _describe_calls(self) -> str:
+        """Say for how much of the cluster it is called, where that is to be told."""
+        namespaces, own = self.case.observed.namespaces, self.case.observed.names.namespace
+        if self.configuration.kind != "MutatingWebhookConfiguration":
+            return ""
+        if isinstance(namespaces, Unread):
+            return ""
+        possible = eligible(namespaces, SYSTEM_NAMESPACES | {own})
+        called = len(_called([self.entry], possible))
+        return f" for {called} of {counted(len(possible), 'namespace')}"
 
 
-def _label(labels: Labels) -> Remedy:
-    if not labels:
-        return Remedy("label a namespace as it says, or correct it")
-    written = " ".join(f"{key}={value}" for key, value in labels.items())
-    return Remedy("label the namespaces that are meant", f"kubectl label namespace NAME {written}")
+def _called(entries: Iterable[Entry], namespaces: Mapping[str, Labels]) -> list[str]:
+    """List the namespaces that any of the entries is called for."""
+    selectors = [entry.selector for entry in entries]
+    return [
+        name
+        for name, labels in namespaces.items()
+        if any(selector.matches(labels) for selector in selectors)
+    ]
+
+
+def _label(entry: Entry) -> Remedy:
+    if changes := labels_to_match(entry.selector, [{}]):
+        return Remedy("label the namespaces that are meant", label_command((), {}, changes))
+    return Remedy("have it match the namespaces that are meant")

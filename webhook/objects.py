@@ -1,5 +1,6 @@
 """Objects of Kubernetes as they are written, as far as we look; bytes in, plain data out."""
 
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +11,12 @@ from webhook.labels import Requirement, Selector
 from webhook.observed import Configuration, Endpoint, Entry, Kind, Program, Secret, Service
 
 T = TypeVar("T")
+
+_ANY = "*"
+_OURS: dict[Kind, str] = {
+    "MutatingWebhookConfiguration": "pods",
+    "ValidatingWebhookConfiguration": "configmaps",
+}
 
 
 class _Requirement(Struct, gc=False):
@@ -38,6 +45,7 @@ def compile_selector(written: LabelSelector | None) -> Selector:
 
 
 class _Metadata(Struct, gc=False):
+    name: str = ""
     annotations: dict[str, str] | None = None
 
 
@@ -58,6 +66,7 @@ class _ServiceSpec(Struct, gc=False):
 
 class _Service(Struct, gc=False):
     spec: _ServiceSpec
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
 
 class _Conditions(Struct, gc=False):
@@ -92,14 +101,31 @@ class _ClientConfig(Struct, rename="camel", gc=False):
     service: _Reference | None = None
 
 
+class _Rule(Struct, rename="camel", gc=False):
+    operations: list[str] | None = None
+    api_groups: list[str] | None = None
+    api_versions: list[str] | None = None
+    resources: list[str] | None = None
+    scope: str = _ANY
+
+
+class _Condition(Struct, gc=False):
+    name: str
+
+
 class _Webhook(Struct, rename="camel", gc=False):
     name: str
     client_config: _ClientConfig
     failure_policy: str = "Fail"
     namespace_selector: LabelSelector | None = None
+    object_selector: LabelSelector | None = None
+    rules: list[_Rule] | None = None
+    match_conditions: list[_Condition] | None = None
 
 
-class _Configuration(Struct, gc=False):
+class WebhookConfiguration(Struct, gc=False):
+    """A configuration as it is written."""
+
     metadata: _Metadata
     webhooks: list[_Webhook] | None = None
 
@@ -116,6 +142,7 @@ class _Replicas(Struct, rename="camel", gc=False):
 class _Deployment(Struct, gc=False):
     spec: _Replicas
     status: _Replicas = msgspec.field(default_factory=_Replicas)
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
 
 class _Version(Struct, rename="camel", gc=False):
@@ -137,14 +164,15 @@ def read_program(body: bytes) -> Program:
     """Read a Deployment."""
     found = _decode(_Deployment, body)
     wanted = 1 if found.spec.replicas is None else found.spec.replicas
-    return Program(wanted, found.status.ready_replicas or 0)
+    annotations = found.metadata.annotations or {}
+    return Program(wanted, found.status.ready_replicas or 0, annotations)
 
 
 def read_service(body: bytes) -> Service:
     """Read a Service."""
-    spec = _decode(_Service, body).spec
-    ports = {each.port: each.name for each in spec.ports or ()}
-    return Service(ports, spec.selector or {})
+    found = _decode(_Service, body)
+    ports = {each.port: each.name for each in found.spec.ports or ()}
+    return Service(ports, found.spec.selector or {}, found.metadata.annotations or {})
 
 
 def read_endpoints(body: bytes, port_name: str) -> tuple[Endpoint, ...]:
@@ -162,14 +190,17 @@ def read_endpoints(body: bytes, port_name: str) -> tuple[Endpoint, ...]:
 
 def read_configuration(body: bytes, kind: Kind, name: str) -> Configuration:
     """Read a webhook configuration."""
-    configuration = _decode(_Configuration, body)
-    entries = tuple(map(_entry, configuration.webhooks or ()))
-    return Configuration(kind, name, entries, configuration.metadata.annotations or {})
+    return configuration_of(_decode(WebhookConfiguration, body), kind, name)
 
 
-def _entry(webhook: _Webhook) -> Entry:
-    client, selector = webhook.client_config, webhook.namespace_selector
-    service = client.service
+def configuration_of(written: WebhookConfiguration, kind: Kind, name: str) -> Configuration:
+    """Make of a configuration what can be judged."""
+    entries = tuple(_entry(webhook, _OURS[kind]) for webhook in written.webhooks or ())
+    return Configuration(kind, name, entries, written.metadata.annotations or {})
+
+
+def _entry(webhook: _Webhook, resource: str) -> Entry:
+    client, service = webhook.client_config, webhook.client_config.service
     return Entry(
         webhook.name,
         client.ca_bundle,
@@ -178,9 +209,25 @@ def _entry(webhook: _Webhook) -> Entry:
         service.path if service else "",
         client.url,
         webhook.failure_policy,
-        compile_selector(selector),
-        (selector.match_labels or {}) if selector else {},
+        compile_selector(webhook.namespace_selector),
+        compile_selector(webhook.object_selector),
+        frozenset(_operations(webhook.rules or (), resource)),
+        tuple(condition.name for condition in webhook.match_conditions or ()),
     )
+
+
+def _operations(rules: Sequence[_Rule], resource: str) -> Iterator[str]:
+    """Yield what is asked about a resource of the core group; wildcards mean it as well."""
+    names = {_ANY, resource, f"{resource}/{_ANY}", f"{_ANY}/{_ANY}"}
+    for rule in rules:
+        if (
+            names.intersection(rule.resources or ())
+            and {_ANY, ""}.intersection(rule.api_groups or ())
+            and {_ANY, "v1"}.intersection(rule.api_versions or ())
+            and rule.scope in (_ANY, "Namespaced")
+        ):
+            for operation in rule.operations or ():
+                yield from ("CREATE", "UPDATE") if operation == _ANY else (operation,)
 
 
 def _decode(kind: type[T], body: bytes) -> T:

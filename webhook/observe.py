@@ -1,26 +1,22 @@
 """Reads what a cluster can tell about a profile; what we may not read is said and skipped."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from webhook.cluster_advice import (
-    Census,
-    Configuration,
-    ResourcePolicy,
-    Surroundings,
-    eligible,
-)
+from webhook.cluster_advice import Census, ResourcePolicy, Surroundings, eligible
 from webhook.errors import Cause, ClusterError
 from webhook.kube import JSON, Call, Connection
-from webhook.objects import LabelSelector, compile_selector
+from webhook.objects import WebhookConfiguration, configuration_of, read_configuration
+from webhook.observed import Configuration, Entry, Kind
 from webhook.pod import ObjectMeta, Pod, PodSpec
 from webhook.profile import Profile
 from webhook.watch import METADATA_ONLY, KubeObject, read_object
+from webhook.wording import listed, quoted
 
 READ_SECONDS = 30.0
 PAGE_SIZE = 500
@@ -32,6 +28,8 @@ _PODS = "/api/v1/pods"
 NAMESPACES = "/api/v1/namespaces"
 _POLICIES = "/apis/scheduling.vke.volcengine.com/v1beta1/resourcepolicies"
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+_KIND: Kind = "MutatingWebhookConfiguration"
+_WHETHER_CALLED = "whether the webhook is called for what rules match"
 METADATA_LIST = METADATA_ONLY.format("PartialObjectMetadataList")
 _NOTHING = PodSpec()
 _RUNNING = ("fieldSelector", "status.phase=Running")
@@ -73,26 +71,6 @@ class _Policy(Struct, gc=False):
     spec: _PolicySpec = msgspec.field(default_factory=_PolicySpec)
 
 
-class _Service(Struct, gc=False):
-    path: str | None = None
-
-
-class _ClientConfig(Struct, gc=False):
-    url: str | None = None
-    service: _Service | None = None
-
-
-class _Webhook(Struct, rename="camel", gc=False):
-    name: str
-    client_config: _ClientConfig
-    namespace_selector: LabelSelector | None = None
-
-
-class _Configuration(Struct, gc=False):
-    metadata: _Metadata
-    webhooks: list[_Webhook] | None = None
-
-
 @dataclass(slots=True)
 class Observer:
     """One reader of a cluster; ``notes`` say what it was not allowed to read."""
@@ -116,15 +94,13 @@ class Observer:
         """Read all but the Pods; ``configuration`` may be empty, then ours is looked for."""
         namespaces = await self._read(NAMESPACES, Named, "what each rule matches", METADATA_LIST)
         policies = await self._read(_POLICIES, _Policy, "which ResourcePolicies enforce disturbs")
-        configurations = await self._read(
-            _CONFIGURATIONS, _Configuration, "whether the webhook is called for what rules match"
-        )
+        found = await self._read_configurations(configuration)
         return Surroundings(
             None
             if namespaces is None
             else eligible({n.metadata.name: n.metadata.labels or {} for n in namespaces}, excluded),
             [_policy_of(policy) for policy in policies or ()],
-            _find_ours(configurations or (), configuration),
+            None if found is None else self._find_ours(found, configuration),
         )
 
     async def count_pods(
@@ -154,6 +130,39 @@ class Observer:
                 return None
             self._note(error, what)
             return None
+
+    async def _read_configurations(self, name: str) -> list[Configuration] | None:
+        """Read the configuration of a name, which takes less of a right than to list them all."""
+        if not name:
+            found = await self._read(_CONFIGURATIONS, WebhookConfiguration, _WHETHER_CALLED)
+            if found is None:
+                return None
+            return [configuration_of(each, _KIND, each.metadata.name) for each in found]
+        try:
+            async with self.connection.send(Call(f"{_CONFIGURATIONS}/{name}", READ_SECONDS)) as got:
+                return [read_configuration(await got.body(), _KIND, name)]
+        except ClusterError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return []
+            self._note(error, _WHETHER_CALLED)
+            return None
+
+    def _find_ours(self, found: Sequence[Configuration], wanted: str) -> Configuration | None:
+        """Find the configuration of a name; without one, that which calls us and looks like ours.
+
+        Where there is none, or one of several, it is noted that nothing can be told about it.
+        """
+        calling = [replace(each, entries=_calling(each)) for each in found]
+        ours = [each for each in calling if wanted or _looks_ours(each)]
+        ours = [each for each in ours if each.name == OUR_NAME] or ours
+        if len(ours) == 1:
+            return ours[0]
+        why = f"there is no {_KIND} {quoted(wanted)}" if wanted else f"no {_KIND} looks like ours"
+        if ours:
+            why = f"{listed(each.name for each in ours)} look like ours"
+        todo = "install the webhook, or say what it is called with --service-name"
+        self.notes.append(f"not judged: {_WHETHER_CALLED}: {why}; {todo}")
+        return None
 
     def _note(self, error: ClusterError, what: str) -> None:
         """Note what cannot be told for want of rights; any other failure is the caller's."""
@@ -196,23 +205,14 @@ def _policy_of(policy: _Policy) -> ResourcePolicy:
     return ResourcePolicy(policy.metadata.namespace, policy.metadata.name, labels)
 
 
-def _find_ours(found: Sequence[_Configuration], wanted: str) -> Configuration | None:
-    """Find the configuration of a name; without one, that which calls us and is named like us."""
-    for configuration in found:
-        name = configuration.metadata.name
-        entries = [
-            entry
-            for entry in configuration.webhooks or ()
-            if _calls_us(entry.client_config)
-            and (name == wanted or (not wanted and OUR_NAME in f"{name} {entry.name}"))
-        ]
-        if entries:
-            return Configuration(
-                name, tuple(compile_selector(e.namespace_selector) for e in entries)
-            )
-    return None
+def _calling(configuration: Configuration) -> tuple[Entry, ...]:
+    """Give the entries that call a webhook such as this."""
+    return tuple(
+        entry
+        for entry in configuration.entries
+        if (entry.path or entry.url).partition("?")[0].endswith(OUR_PATH)
+    )
 
 
-def _calls_us(client: _ClientConfig) -> bool:
-    path = client.service.path if client.service is not None else client.url
-    return (path or "").partition("?")[0].endswith(OUR_PATH)
+def _looks_ours(configuration: Configuration) -> bool:
+    return any(OUR_NAME in f"{configuration.name} {entry.name}" for entry in configuration.entries)

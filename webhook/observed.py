@@ -47,6 +47,21 @@ class Names:
     ca_secret: str = "vci-webhook-ca"  # noqa: S105 - a name
     tls_secret: str = "vci-webhook-tls"  # noqa: S105 - a name
 
+    @classmethod
+    def of(cls, service: str, namespace: str, **others: str | None) -> Names:
+        """Call everything as an installation does whose Service has this name.
+
+        ``others`` are called otherwise, but for those that are None.
+        """
+        usual = {
+            "mutating": service,
+            "validating": service,
+            "ca_secret": f"{service}-ca",
+            "tls_secret": f"{service}-tls",
+        }
+        named = {field: name for field, name in others.items() if name is not None}
+        return cls(namespace, service, **{**usual, **named})
+
     @property
     def program(self) -> str:
         """The Deployment of the certs program."""
@@ -64,6 +79,7 @@ class Program:
 
     wanted: int
     ready: int
+    annotations: Labels = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +119,9 @@ class Entry:
     url: str = ""
     failure_policy: str = "Fail"
     selector: Selector = field(default_factory=Selector)
-    match_labels: Labels = field(default_factory=dict)
+    objects: Selector = field(default_factory=Selector)
+    operations: frozenset[str] = frozenset()  # on Pods, or of a validating one on ConfigMaps
+    conditions: tuple[str, ...] = ()  # the names of matchConditions, which nobody here evaluates
 
     @property
     def host(self) -> str:
@@ -135,6 +153,7 @@ class Service:
 
     ports: Mapping[int, str]
     selector: Labels = field(default_factory=dict)
+    annotations: Labels = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

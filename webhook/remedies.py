@@ -19,6 +19,9 @@ _ENSURE_FLAGS = {
     "mutating": "mutating",
     "validating": "validating",
 }
+RELEASE_NAME = "meta.helm.sh/release-name"  # annotations that Helm writes on what it installs
+RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
+CHART = "charts/vci-webhook"
 RIGHTS = "examples/rbac-doctor.yaml"
 
 
@@ -37,6 +40,8 @@ class Remedies:
     names: Names
     mode: Mode
     certificate: str = ""  # cert-manager's Certificate, where the Secret names it
+    release: tuple[str, str] | None = None  # name and namespace, where Helm installed it
+    absent: bool = False  # there is nothing of these names
 
     def reissue(self) -> Remedy:
         """Have another serving certificate."""
@@ -113,12 +118,21 @@ class Remedies:
 
     def install(self) -> Remedy:
         """Have an object again that belongs to the installation."""
-        return Remedy("install it again, as it was installed first")
+        if self.absent:
+            names = "--own-namespace and --service-name"
+            return Remedy(f"say with {names} where it is installed and as what, or install it")
+        if self.release is None:
+            return Remedy("install it again, as it was installed first")
+        name, namespace = self.release
+        return Remedy(
+            "have Helm write it again, from the chart and with the values that were used",
+            f"helm upgrade {name} {CHART} --namespace {namespace} --reuse-values",
+        )
 
     def _ensure(self) -> Remedy:
         return Remedy(
             "the certs program repairs it in half a minute where it runs; by hand",
-            f"python -m certs ensure{_flags(self.names, _ENSURE_FLAGS)}",
+            f"python -m certs ensure{_flags(self.names, _ENSURE_FLAGS, Names())}",
         )
 
     def _inject(self, configuration: Configuration) -> Remedy:
@@ -137,19 +151,18 @@ class Remedies:
 
 def check_flags(names: Names) -> str:
     """Name, for ``vci-webhook check``, what is not called as usual."""
-    return _flags(
-        names,
-        {
-            "own-namespace": "namespace",
-            "webhook-configuration": "mutating",
-            "profile-namespace": "profile_namespace",
-            "profile-name": "profile_name",
-        },
-    )
+    fields = {
+        "own-namespace": "namespace",
+        "service-name": "service",
+        "webhook-configuration": "mutating",
+        "profile-namespace": "profile_namespace",
+        "profile-name": "profile_name",
+    }
+    return _flags(names, fields, Names(mutating=names.service))
 
 
-def _flags(names: Names, fields: Mapping[str, str]) -> str:
-    usual = Names()
+def _flags(names: Names, fields: Mapping[str, str], usual: Names) -> str:
+    """Write the flags for what is not called as it would be without them."""
     own = {flag: getattr(names, field) for flag, field in fields.items()}
     return "".join(
         f" --{flag} {name}" for flag, name in own.items() if name != getattr(usual, fields[flag])

@@ -1,11 +1,13 @@
 """``vci-webhook check --cluster`` on a real API server, with objects of every kind it reads."""
 
 import asyncio
+import copy
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -128,13 +130,18 @@ def test_the_live_profile_is_judged_by_what_runs(cluster: Cluster) -> None:
     done = check(cluster.plane.kubeconfig)
     print(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
-    misspelt, disturbed, nobody, head, first, second, summary = done.stdout.splitlines()
+    misspelt, disturbed, nobody, note, head, first, second, summary = done.stdout.splitlines()
     assert "selectors[0].effect.subnetIds: no running Pod names the subnet" in misspelt
     assert 'ResourcePolicy "checked/spread"' in disturbed
     assert "selectors[1].namespaceSelector: matches no namespace today" in nobody
-    assert head.split() == ["rule", "placement", "namespaces", "running", "pods"]
-    assert first.split() == ["checked", "enforce", "1", "3"]
-    assert second.split() == ["nobody", "allow", "0", "0"]
+    assert note.startswith("kube-system/vci-profile: not judged: whether the webhook is called ")
+    assert "no MutatingWebhookConfiguration looks like ours" in note
+    assert head.split() == [
+        *("rule", "placement", "namespaces"),
+        *("called", "for", "running", "pods"),
+    ]
+    assert first.split() == ["checked", "enforce", "1", "?", "3"]
+    assert second.split() == ["nobody", "allow", "0", "?", "0"]
     assert summary == "1 file, 3 warnings, 2 active rules"
 
 
@@ -150,8 +157,8 @@ def test_a_file_is_judged_by_the_cluster_before_it_is_applied(
     done = check(cluster.plane.kubeconfig, str(file), "--output=json", "--strict")
     assert done.returncode == 1
     (judged,) = json.loads(done.stdout)["files"]
-    rule = {"name": "checked", "placement": "enforce", "namespaces": 1, "pods": 3}
-    assert judged["cluster"] == {"notes": [], "rules": [rule]}
+    counts = {"namespaces": 1, "called": None, "pods": 3}
+    assert judged["cluster"]["rules"] == [{"name": "checked", "placement": "enforce", **counts}]
     assert [problem["path"] for problem in judged["problems"]] == ["selectors[0].effect.subnetIds"]
 
 
@@ -175,23 +182,82 @@ def test_lists_are_read_to_their_end(cluster: Cluster) -> None:
     assert asyncio.run(observe()) == (len(cluster.admin.list("Namespace")), 3)
 
 
+@contextmanager
+def configured(cluster: Cluster, **names: str) -> Iterator[list[Object]]:
+    """Have configurations of these names, each with an entry of its own that may be changed."""
+    made = []
+    for name, entry in names.items():
+        configuration, _ = read_manifests(EXAMPLES / "webhook-configuration.yaml")
+        configuration["metadata"]["name"] = name.replace("_", "-")
+        configuration["webhooks"][0].update(name=entry)
+        configuration["webhooks"][0]["clientConfig"]["url"] = "https://127.0.0.1:1/mutate"
+        made.append(cluster.admin.create(configuration))
+    try:
+        yield made
+    finally:
+        for configuration in made:
+            cluster.admin.delete(configuration["kind"], configuration["metadata"]["name"])
+
+
 @pytest.mark.usefixtures("checked")
 def test_a_configuration_that_never_asks_is_named(cluster: Cluster) -> None:
     """The rule is for a namespace that the API server does not ask about; by name or by looks."""
-    configuration, _ = read_manifests(EXAMPLES / "webhook-configuration.yaml")
-    configuration["webhooks"][0]["clientConfig"]["url"] = "https://127.0.0.1:1/mutate"
-    cluster.admin.create(configuration)
-    try:
-        for flags in ([], ["--webhook-configuration=vci-webhook"]):
+    with configured(cluster, vci_webhook="pods.vci-webhook.io"):
+        for flags in ([], ["--webhook-configuration=vci-webhook"], ["--service-name=vci-webhook"]):
             told = check(cluster.plane.kubeconfig, *flags).stdout
             assert (
                 'selectors[0]: never acts: MutatingWebhookConfiguration "vci-webhook" does not '
-                'call for "checked"'
+                'call for "checked", the only namespace that it matches; label it: kubectl label '
+                "namespace checked vci=true"
             ) in told
+            assert "selectors[1].namespaceSelector: matches no namespace today" in told
+            assert "kubectl label namespace NAME checked=never vci=true" in told
+            assert "checked  enforce             1           0             3" in told
         other = check(cluster.plane.kubeconfig, "--webhook-configuration=other").stdout
         assert "never acts" not in other
-    finally:
-        cluster.admin.delete("MutatingWebhookConfiguration", "vci-webhook")
+        assert 'match: there is no MutatingWebhookConfiguration "other"; install' in other
+
+
+@pytest.mark.usefixtures("checked")
+def test_all_entries_of_a_configuration_count(cluster: Cluster) -> None:
+    """As the chart writes two: one that ignores failures, and one that does not."""
+    with configured(cluster, vci_webhook="pods.vci-webhook.io") as (configuration,):
+        (first,) = configuration["webhooks"]
+        second = copy.deepcopy(first)
+        label = {"key": "checked", "operator": "In", "values": ["yes"]}
+        second.update(name="enforced.vci-webhook.io", failurePolicy="Fail")
+        second["namespaceSelector"] = {"matchExpressions": [label]}
+        condition = {"name": "has-no-node", "expression": "!has(object.spec.nodeName)"}
+        second["matchConditions"] = [condition]
+        first["namespaceSelector"] = {"matchExpressions": [{**label, "operator": "NotIn"}]}
+
+        def told() -> str:
+            path = "MutatingWebhookConfiguration", "vci-webhook"
+            cluster.admin.patch(*path, "", {"webhooks": [first, second]})
+            return check(cluster.plane.kubeconfig).stdout
+
+        assert "checked  enforce             1           1             3" in told()
+        second["rules"][0]["operations"] = ["UPDATE"]
+        assert (
+            'can never act: MutatingWebhookConfiguration "vci-webhook" calls for nothing that it '
+            'selects, as no object meets the conditions of both on "checked"; correct one of them'
+        ) in told()
+        first["rules"][0]["operations"] = ["UPDATE"]
+        assert (
+            'selectors: no rule acts: MutatingWebhookConfiguration "vci-webhook" does not ask about'
+        ) in told()
+
+
+@pytest.mark.usefixtures("checked")
+def test_of_several_installations_a_person_says_which(cluster: Cluster) -> None:
+    """Without that nothing is told of either; with the Service's name the right one is taken."""
+    with configured(cluster, a_vci_webhook="a.vci-webhook.io", other="b.vci-webhook.io"):
+        told = check(cluster.plane.kubeconfig).stdout
+        assert "never acts" not in told
+        assert 'match: "a-vci-webhook", "other" look like ours; ' in told
+        for name in ("a-vci-webhook", "other"):
+            told = check(cluster.plane.kubeconfig, f"--service-name={name}").stdout
+            assert f'never acts: MutatingWebhookConfiguration "{name}" does not call for' in told
 
 
 @pytest.mark.usefixtures("checked", "policy")
@@ -210,7 +276,7 @@ def test_what_may_not_be_read_is_said_and_skipped(cluster: Cluster, tmp_path: Pa
         "whether the webhook is called for what rules match",
         "how many Pods each rule matches, and how they spell ids",
     ]
-    assert "checked  enforce             1             ?" in done.stdout
+    assert "checked  enforce             1           ?             ?" in done.stdout
 
 
 def test_without_a_profile_or_a_cluster_there_is_nothing_to_judge(

@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import yaml
@@ -72,7 +74,7 @@ def test_with_the_documented_rights_everything_is_known(patient: Doctored) -> No
     print(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     *lines, summary = done.stdout.splitlines()
-    assert summary == "nothing is wrong, 9 ok"
+    assert summary == "nothing is wrong, 10 ok"
     assert [line.split(": ")[:2] for line in lines] == [
         ["ok", "API server"],
         ["note", "certificates"],
@@ -85,6 +87,7 @@ def test_with_the_documented_rights_everything_is_known(patient: Doctored) -> No
         ["ok", f"mounted pair {patient.tls_dir}"],
         ["ok", f"server {ADDRESS}:{patient.port}"],
         ["ok", "profile kube-system/vci-profile"],
+        ["ok", "rules"],
     ]
 
 
@@ -260,27 +263,55 @@ def test_a_configuration_that_calls_somebody_else(patient: Doctored) -> None:
     patient.apply(row["command"])
 
 
-def test_no_namespace_and_a_rule_that_never_acts(patient: Doctored) -> None:
-    """Both the configuration and the rule say it; the command labels a namespace."""
-    admin = patient.cluster.admin
+def test_no_namespace_is_called_for(patient: Doctored) -> None:
+    """The command labels one; the rule says the same of itself."""
     patient.apply("kubectl label namespace doctored vci-")
     rows = patient.wrong()
     assert "matches none of" in rows[f"{MUTATING} {NAME}"]["finding"]
     assert rows[f"{MUTATING} {NAME}"]["command"] == "kubectl label namespace NAME vci=true"
-    rule = {"name": "other", "namespaceSelector": {"matchLabels": {"team": "film"}}}
-    live = admin.get("ConfigMap", "vci-profile", "kube-system")["data"]
-    changed = {**live, "selectors": json.dumps([*yaml.safe_load(live["selectors"]), rule])}
     patient.apply("kubectl label namespace doctored vci=true")
-    patient.apply("kubectl create namespace filmed && kubectl label namespace filmed team=film")
+
+
+@contextmanager
+def another_rule(patient: Doctored, **rule: Any) -> Iterator[None]:
+    """Have a further rule in the profile."""
+    admin = patient.cluster.admin
+    live = admin.get("ConfigMap", "vci-profile", "kube-system")["data"]
+    rules = [*yaml.safe_load(live["selectors"]), {"name": "other", **rule}]
+    changed = {**live, "selectors": json.dumps(rules)}
     admin.patch("ConfigMap", "vci-profile", "kube-system", {"data": changed})
     try:
-        (row,) = patient.wrong().values()
-        assert row["what"] == "rule selectors[1]"
-        assert row["finding"].startswith("never acts: MutatingWebhookConfiguration")
-        assert 'does not call for "filmed"' in row["finding"]
+        yield
     finally:
         admin.patch("ConfigMap", "vci-profile", "kube-system", {"data": live})
-        admin.delete("Namespace", "filmed")
+
+
+def test_a_rule_that_never_acts(patient: Doctored) -> None:
+    """Its namespaces are never called for, until they are labelled by the command."""
+    patient.apply("kubectl create namespace filmed && kubectl label namespace filmed team=film")
+    selector = {"matchLabels": {"team": "film"}}
+    try:
+        for mode in ("active", "shadow"):
+            with another_rule(patient, namespaceSelector=selector, mode=mode):
+                (row,) = patient.wrong().values()
+                assert row["what"] == "rule other, selectors[1]"
+                verb = "looks" if mode == "shadow" else "acts"
+                assert row["finding"].startswith(f"never {verb}: {MUTATING}")
+                assert 'does not call for "filmed", the only namespace' in row["finding"]
+                assert row["command"] == "kubectl label namespace filmed vci=true"
+                patient.apply(row["command"])
+                assert patient.wrong() == {}
+            patient.apply("kubectl label namespace filmed vci-")
+    finally:
+        patient.cluster.admin.delete("Namespace", "filmed")
+
+
+def test_a_rule_that_can_never_act(patient: Doctored) -> None:
+    """It demands another value of the label by which the configuration selects."""
+    with another_rule(patient, namespaceSelector={"matchLabels": {"vci": "false"}}):
+        (row,) = patient.wrong().values()
+    assert row["finding"].startswith(f"can never act: {MUTATING}")
+    assert row["finding"].endswith('no object meets the conditions of both on "vci"')
 
 
 def test_certificates_that_a_person_brings(patient: Doctored) -> None:

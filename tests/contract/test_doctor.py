@@ -61,6 +61,14 @@ def configuration(path: str, ca: bytes, **client: Any) -> dict[str, Any]:
         "clientConfig": {"caBundle": encoded(ca), **(client or {"service": service})},
         "failurePolicy": "Ignore",
         "namespaceSelector": selector,
+        "rules": [
+            {
+                "operations": ["CREATE", "UPDATE"],
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "resources": ["pods" if path == "/mutate" else "configmaps"],
+            }
+        ],
     }
     return {"metadata": {}, "webhooks": [webhook]}
 
@@ -158,7 +166,7 @@ def test_all_is_well(doctor: Doctor) -> None:
     done = run_command("doctor", *flags, VCI_WEBHOOK_TLS_DIR=str(doctor.tls_dir))
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[-1] == "nothing is wrong, 8 ok"
+    assert lines[-1] == "nothing is wrong, 9 ok"
     assert [line.split(": ")[1] for line in lines[:-1]] == [
         "API server",
         "certificates",
@@ -169,7 +177,30 @@ def test_all_is_well(doctor: Doctor) -> None:
         f"mounted pair {doctor.tls_dir}",
         f"server {doctor.address}",
         "profile kube-system/vci-profile",
+        "rules",
     ]
+
+
+def test_one_flag_names_another_installation(doctor: Doctor) -> None:
+    """All else is named after the Service; whatever is not is named by itself."""
+    doctor.run("--service-name=a-vci-webhook", "--own-namespace=here", "--tls-secret=own")
+    own, admission = "/api/v1/namespaces/here", ADMISSION
+    assert {request.kind for request in doctor.api.requests} == {
+        "GET /version",
+        "namespaces list",
+        f"{admission}/mutatingwebhookconfigurations/a-vci-webhook",
+        f"{admission}/validatingwebhookconfigurations/a-vci-webhook",
+        f"GET {own}/secrets/own",
+        f"GET {own}/secrets/a-vci-webhook-ca",
+        "GET /apis/apps/v1/namespaces/here/deployments/a-vci-webhook-certs",
+        f"GET {own}/services/a-vci-webhook",
+        PROFILE,
+    }
+    doctor.api.requests.clear()
+    doctor.run("--webhook-configuration=m", "--validating-configuration=v")
+    asked = {request.kind for request in doctor.api.requests}
+    assert {f"{ADMISSION}/mutatingwebhookconfigurations/m", SERVICE} <= asked
+    assert f"{ADMISSION}/validatingwebhookconfigurations/v" in asked
 
 
 def test_only_our_objects_are_read(doctor: Doctor) -> None:

@@ -75,7 +75,7 @@ def configuration(kind: Any, ca: Pair, **entry: Any) -> Configuration:
         path="/mutate" if mutating else "/validate",
         failure_policy="Ignore",
         selector=selector,
-        match_labels=LABELLED if mutating else {},
+        operations=frozenset({"CREATE"} if mutating else {"CREATE", "UPDATE"}),
     )
     return Configuration(kind, "vci-webhook", (replace(usual, **entry),))
 

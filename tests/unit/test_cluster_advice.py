@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.unit.observations import MUTATING, authority, configuration
 from webhook.cluster_advice import (
     Census,
-    Configuration,
     ResourcePolicy,
     RuleUse,
     Surroundings,
@@ -70,8 +70,8 @@ class TestNamespaces:
         """One that selects none today is, one that selects some or does not select is not."""
         assert told(profile_of(VCI, NOBODY, EVERYWHERE)) == [
             (
-                "selectors[1].namespaceSelector: matches no namespace today; label one, or correct "
-                "the selector"
+                "selectors[1].namespaceSelector: matches no namespace today; correct the selector, "
+                "or label one: kubectl label namespace NAME vci=yes"
             )
         ]
 
@@ -100,7 +100,7 @@ class TestCounts:
             pod_in("web"),
         ]
         uses = rule_uses(profile, Surroundings(NAMESPACES), census_of(profile, *pods))
-        assert uses == (RuleUse("r1", "prefer", 2, 2), RuleUse("r0", "shadow", 3, 2))
+        assert uses == (RuleUse("r1", "prefer", 2, None, 2), RuleUse("r0", "shadow", 3, None, 2))
 
     def test_what_ends_the_evaluation_hides_what_follows(self) -> None:
         """A Pod that a final rule matches is not counted for the next; a shadow hides nothing."""
@@ -130,7 +130,7 @@ class TestCounts:
         assert rule_uses(profile, Surroundings(NAMESPACES), None)[0].pods is None
         census = census_of(profile)
         assert rule_uses(profile, Surroundings(None), census)[0] == RuleUse(
-            "r0", "allow", None, None
+            "r0", "allow", None, None, None
         )
 
 
@@ -237,28 +237,31 @@ class TestResourcePolicies:
 
 
 class TestConfiguration:
-    """Rules for namespaces that the API server does not ask for."""
+    """What the API server asks about; tests/unit/test_calls.py has the cases."""
 
-    def test_a_rule_that_is_never_asked_for_is_named(self) -> None:
-        """None of its namespaces is called for; one of them is enough to act."""
+    def test_a_rule_that_is_never_asked_for_is_named_and_counted(self) -> None:
+        """Beside how many namespaces it matches stands how many of them are called for."""
         team = Selector((Requirement("team", "In", frozenset({"a"})),))
-        asked = Configuration("vci-webhook", (team,))
-        batch = {"namespaceSelector": {"matchLabels": {"team": "a"}}}
-        film = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "film"}}}
-        namespaces = {
-            name: {**labels, "kubernetes.io/metadata.name": name}
-            for name, labels in NAMESPACES.items()
-        }
-        profile = profile_of(batch, film, VCI, EVERYWHERE)
+        asked = configuration(MUTATING, authority(), selector=team)
+        film = {"namespaceSelector": {"matchLabels": {"film": "yes"}}}
+        namespaces = {**NAMESPACES, "show": {"film": "yes"}}
+        profile = profile_of(VCI, film)
+        surroundings = Surroundings(namespaces, configuration=asked)
+        assert [use.called for use in rule_uses(profile, surroundings, None)] == [1, 0]
         assert told(profile, configuration=asked, namespaces=namespaces) == [
             (
                 'selectors[1]: never acts: MutatingWebhookConfiguration "vci-webhook" does not '
-                'call for "film"; have its namespaceSelector match'
+                'call for "show", the only namespace that it matches; label it: kubectl label '
+                "namespace show team=a"
             )
         ]
 
-    def test_one_of_several_entries_is_enough(self) -> None:
-        """A configuration may call for some namespaces by one entry, for others by another."""
-        nobody = Selector((Requirement("x", "Exists"),))
-        asked = Configuration("vci-webhook", (nobody, Selector()))
-        assert told(profile_of(VCI), configuration=asked) == []
+    def test_a_configuration_that_asks_about_nothing_is_one_warning(self) -> None:
+        """However many rules there are."""
+        asked = configuration(MUTATING, authority(), operations=frozenset({"UPDATE"}))
+        assert told(profile_of(VCI, NOBODY, EVERYWHERE), configuration=asked) == [
+            (
+                'selectors: no rule acts: MutatingWebhookConfiguration "vci-webhook" does not ask '
+                "about new Pods at /mutate; have it do that"
+            )
+        ]

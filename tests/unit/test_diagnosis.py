@@ -2,7 +2,7 @@
 
 import datetime as dt
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -44,6 +44,7 @@ from webhook.observed import (
     Service,
     Unread,
 )
+from webhook.remedies import check_flags
 
 CA = authority()
 SERVING = pair(CA)
@@ -99,6 +100,7 @@ def test_nothing_is_wrong_with_what_is_good(mode: Mode) -> None:
         MOUNT_ROW,
         SERVER_ROW,
         "profile kube-system/vci-profile",
+        "rules",
     ]
     assert not any(row.remedy.text or row.remedy.command for row in diagnosis.rows)
 
@@ -301,6 +303,39 @@ class TestConfigurations:
         selector = Selector((Requirement("vci", "Exists"),))
         row = only(good(validating=configuration(VALIDATING, CA, selector=selector)))
         assert row.finding == 'its namespaceSelector leaves out "kube-system", where the profile is'
+
+    def test_one_that_does_not_ask_about_pods_is_of_no_use(self) -> None:
+        """An error where no entry does; of the other, the profile must be asked about."""
+        row = only(good(mutating=configuration(MUTATING, CA, operations=frozenset())))
+        assert (row.severity, row.what) == ("error", MUTATING_ROW)
+        assert row.finding == "its rules do not name CREATE of pods, so that it is never called"
+        creates = frozenset({"CREATE"})
+        row = only(good(validating=configuration(VALIDATING, CA, operations=creates)))
+        assert (row.severity, row.what) == ("warning", VALIDATING_ROW)
+        assert row.finding.startswith("its rules do not name CREATE and UPDATE of configmaps")
+
+    def test_entries_count_together(self) -> None:
+        """A second one for namespaces with a label of their own may wait for the first of them."""
+        fine = configuration(MUTATING, CA)
+        key = "vci-webhook/enforced"
+        selector = Selector((Requirement(key, "In", frozenset({"true"})),))
+        enforced = replace(
+            fine.entries[0], name="enforced", selector=selector, failure_policy="Fail"
+        )
+        both = replace(fine, entries=(enforced, *fine.entries))
+        rows = judged(good(mutating=both))
+        assert [row.severity for row in rows if row.what.startswith(MUTATING)] == ["ok", "ok"]
+        assert ["for 0 of 1 namespace," in finding for finding in about(rows, rows[4].what)]
+        row = wrong(good(mutating=both, namespaces={"batch": {}}))[0]
+        assert row.what == f"{MUTATING_ROW} x.vci-webhook.test"
+        assert row.remedy.command == "kubectl label namespace NAME vci=true"
+        assert wrong(good(mutating=both, namespaces={"batch": {key: "true"}}))[0].what != row.what
+
+    def test_conditions_are_not_evaluated(self) -> None:
+        """Which a row says that is well: it may be called for less than it looks."""
+        written = configuration(MUTATING, CA, conditions=("no-node", "no-mirror"))
+        (finding,) = about(judged(good(mutating=written)), MUTATING_ROW)
+        assert finding.endswith('; not evaluated here: matchConditions "no-node", "no-mirror"')
 
     def test_of_two_entries_the_wrong_one_is_named(self) -> None:
         """And the other is well."""
@@ -508,8 +543,8 @@ class TestProfile:
         (row,) = (row for row in rows if row.what == "profile kube-system/other")
         assert row.finding == "no usable rules, 2 errors"
         assert row.remedy.command == (
-            "vci-webhook check --cluster --own-namespace x --webhook-configuration z "
-            "--profile-name other"
+            "vci-webhook check --cluster --own-namespace x --service-name y "
+            "--webhook-configuration z --profile-name other"
         )
 
     def test_a_rule_that_is_never_asked_about(self) -> None:
@@ -517,11 +552,42 @@ class TestProfile:
         namespaces = {"kube-system": {}, "batch": LABELLED, "film": {"team": "film"}}
         rule = {"name": "film", "namespaceSelector": {"matchLabels": {"team": "film"}}}
         row = only(good(namespaces=namespaces, profile=live_profile(rule)))
-        assert row.what == "rule selectors[0]"
+        assert row.what == "rule film, selectors[0]"
         assert row.finding == (
-            'never acts: MutatingWebhookConfiguration "vci-webhook" does not call for "film"'
+            'never acts: MutatingWebhookConfiguration "vci-webhook" does not call for "film", the '
+            "only namespace that it matches"
         )
-        assert row.remedy.text == "have its namespaceSelector match"
+        assert row.remedy.text == "label it"
+        assert row.remedy.command == "kubectl label namespace film vci=true"
+
+    def test_a_rule_that_is_asked_about_in_places_is_a_note(self) -> None:
+        """As it may be meant; a rule that names no namespaces means those that opted in."""
+        namespaces = {n: {"team": "film"} for n in ("show", "film")} | {
+            "batch": {**LABELLED, "team": "film"}
+        }
+        selector = {"namespaceSelector": {"matchLabels": {"team": "film"}}}
+        rules = [{"name": f"film{n}", **selector, "objectSelector": pods(n)} for n in range(5)]
+        rules.append({"name": "all", "objectSelector": pods("x")})
+        seen = good(namespaces=namespaces, profile=live_profile(*rules))
+        assert wrong(seen) == []
+        note, fine = (row for row in judged(seen) if row.what == "rules")
+        assert (note.severity, fine.severity) == ("note", "ok")
+        assert '"film0" in 1 of 3, not in "show", "film"; "film1"' in note.finding
+        assert note.finding.endswith("; and so do 2 others")
+
+    @pytest.mark.parametrize("calls", [None, DENIED])
+    def test_without_the_configuration_nothing_is_told_of_rules(self, calls: Any) -> None:
+        """Its own row says why; that rules match no namespace is told all the same."""
+        rows = judged(good(mutating=calls))
+        assert [row for row in rows if row.what.startswith("rule")] == []
+        rows = judged(good(mutating=calls, namespaces={"batch": {}}))
+        (row,) = (row for row in rows if row.what.startswith("rule"))
+        assert row.finding == "matches no namespace today"
+
+
+def pods(app: object) -> dict[str, Any]:
+    """Select Pods of an application."""
+    return {"matchLabels": {"app": str(app)}}
 
 
 class TestApiServer:
@@ -586,6 +652,35 @@ class TestApiServer:
         assert [row.what for row in rows if row.severity == "unknown"] == [SERVICE_ROW]
 
 
+class TestHelm:
+    """Who installed it with Helm repairs with Helm what Helm wrote."""
+
+    RELEASE: ClassVar[dict[str, str]] = {
+        "meta.helm.sh/release-name": "a",
+        "meta.helm.sh/release-namespace": "here",
+    }
+    COMMAND = "helm upgrade a charts/vci-webhook --namespace here --reuse-values"
+
+    def test_any_object_of_the_release_tells_it(self) -> None:
+        """The Service, the certs program, or the other configuration."""
+        service = Service({443: "https"}, {"app": "x"}, self.RELEASE)
+        assert only(good(mutating=None, service=service)).remedy.command == self.COMMAND
+        program = Program(1, 1, self.RELEASE)
+        assert only(good(mutating=None, program=program)).remedy.command == self.COMMAND
+        other = replace(configuration(VALIDATING, CA), annotations=self.RELEASE)
+        row = only(good(mutating=None, validating=other))
+        assert (row.what, row.remedy.command) == (MUTATING_ROW, self.COMMAND)
+
+    def test_where_nothing_is_of_that_name_it_may_be_called_otherwise(self) -> None:
+        """Then the flags come first that say where it is."""
+        rows = wrong(good(mutating=None, service=None, validating=None))
+        (told,) = {row.remedy.text for row in rows if row.finding.startswith("does not exist")}
+        assert told == (
+            "say with --own-namespace and --service-name where it is installed and as what, or "
+            "install it"
+        )
+
+
 blobs = st.one_of(
     st.binary(max_size=40),
     st.just(b""),
@@ -648,6 +743,18 @@ def test_no_key_is_ever_shown(observed: Observed) -> None:
     secret = SERVING.key.splitlines()[1].decode()
     assert secret not in told
     assert str(CA.key.splitlines()[1].decode()) not in told
+
+
+def test_all_is_named_after_the_service() -> None:
+    """As a release of the chart is; what is told by itself is called so."""
+    assert Names.of("vci-webhook", "vci-webhook") == Names()
+    others = {"tls_secret": "own", "ca_secret": None}
+    names = Names.of("a-vci-webhook", "here", **others)
+    assert (names.namespace, names.service) == ("here", "a-vci-webhook")
+    assert (names.mutating, names.validating) == ("a-vci-webhook", "a-vci-webhook")
+    assert (names.ca_secret, names.tls_secret) == ("a-vci-webhook-ca", "own")
+    assert (names.program, names.host) == ("a-vci-webhook-certs", "a-vci-webhook.here.svc")
+    assert check_flags(names) == " --own-namespace here --service-name a-vci-webhook"
 
 
 def test_names_have_the_documented_defaults() -> None:

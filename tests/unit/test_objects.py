@@ -60,6 +60,8 @@ def test_a_deployment_counts_its_pods() -> None:
     assert read_program(b'{"spec": {}}') == Program(1, 0)
     scaled = {"spec": {"replicas": 0}, "status": {"readyReplicas": 2}}
     assert read_program(encoded(scaled)) == Program(0, 2)
+    annotated = {"metadata": {"annotations": {"a": "b"}}, "spec": {}}
+    assert read_program(encoded(annotated)).annotations == {"a": "b"}
 
 
 def test_a_service_without_names_of_ports() -> None:
@@ -97,6 +99,59 @@ def test_a_configuration_has_its_entries() -> None:
     assert one.selector.matches({"vci": "true", "x": ""})
     assert not one.selector.matches({"vci": "true"})
     assert two.selector.matches({})
+    assert (one.operations, two.conditions) == (frozenset(), ())
+
+
+WILD = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"]}
+PODS = {
+    "operations": ["CREATE", "UPDATE"],
+    "apiGroups": [""],
+    "apiVersions": ["v1"],
+    "resources": ["pods"],
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "operations"),
+    [
+        (PODS, {"CREATE", "UPDATE"}),
+        ({**PODS, "scope": "Namespaced", "resources": ["services", "pods"]}, {"CREATE", "UPDATE"}),
+        ({**PODS, "operations": ["DELETE"]}, {"DELETE"}),
+        (WILD, {"CREATE", "UPDATE"}),
+        ({**WILD, "resources": ["*/*"], "operations": ["CREATE"]}, {"CREATE"}),
+        ({**PODS, "resources": ["pods/*"]}, {"CREATE", "UPDATE"}),
+        ({**PODS, "resources": ["pods/status", "*/status"]}, set()),
+        ({**PODS, "resources": ["deployments"]}, set()),
+        ({**PODS, "apiGroups": ["apps"]}, set()),
+        ({**PODS, "apiVersions": ["v2"]}, set()),
+        ({**WILD, "scope": "Cluster"}, set()),
+        ({}, set()),
+    ],
+)
+def test_rules_tell_what_is_asked_about(rule: dict[str, Any], operations: set[str]) -> None:
+    """Of a mutating configuration, about Pods; as the API server reads names and wildcards."""
+    webhook = {
+        "name": "x",
+        "clientConfig": {"url": "https://x/mutate"},
+        "rules": [rule],
+        "objectSelector": {"matchLabels": {"app": "x"}},
+        "matchConditions": [{"name": "is-one", "expression": "true"}],
+    }
+    written = encoded({"metadata": {}, "webhooks": [webhook]})
+    (entry,) = read_configuration(written, "MutatingWebhookConfiguration", "n").entries
+    assert entry.operations == operations
+    assert entry.conditions == ("is-one",)
+    assert not entry.objects.matches({})
+
+
+def test_a_validating_configuration_asks_about_profiles() -> None:
+    """Its rules are read for ConfigMaps."""
+    webhook = {"name": "x", "clientConfig": {"url": "https://x/validate"}}
+    for resource, operations in (("configmaps", {"CREATE", "UPDATE"}), ("pods", set())):
+        rules = [{**PODS, "resources": [resource]}]
+        written = encoded({"metadata": {}, "webhooks": [{**webhook, "rules": rules}]})
+        (entry,) = read_configuration(written, "ValidatingWebhookConfiguration", "n").entries
+        assert entry.operations == operations
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_json_has_all_of_it() -> None:
 def test_what_is_well_is_shown_as_well() -> None:
     """One row each, and no commands."""
     text = shown(WELL)
-    assert sum(line.strip().startswith("ok ") for line in text.splitlines()) == 10
+    assert sum(line.strip().startswith("ok ") for line in text.splitlines()) == 11
     assert "[1]" not in text
 
 

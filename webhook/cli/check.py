@@ -42,7 +42,8 @@ _OUTPUT = Kind("|".join(_OUTPUTS), _read_output, f"an output; give one of {', '.
     "unusable (null, or why), rules (active, shadow) and problems: a list, each with severity "
     "(error, warning), path, line, column (both null when unknown) and message. With --cluster it "
     "has cluster as well: notes (what could not be judged), and rules, each with name, placement, "
-    "namespaces and pods (null when not counted). Lines of a live profile count in selectors.",
+    "namespaces, called (how many of them the webhook is called for) and pods (null when not "
+    "counted). Lines of a live profile count in selectors.",
 )
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @option("--cluster", is_flag=True, help="Judge by a cluster too; without FILE, its live profile.")
@@ -52,9 +53,16 @@ _OUTPUT = Kind("|".join(_OUTPUTS), _read_output, f"an output; give one of {', '.
     help="Kubeconfig of the cluster; else KUBECONFIG, else that of the Pod or of kubectl.",
 )
 @option(
+    "--service-name",
+    type=NAMESPACE,
+    metavar="NAME",
+    help="The webhook's Service, after which its configuration is named unless told.",
+)
+@option(
     "--webhook-configuration",
     type=OBJECT_NAME,
-    help="The MutatingWebhookConfiguration that calls the webhook; else the one that looks so.",
+    help="The MutatingWebhookConfiguration that calls the webhook; else SERVICE-NAME, else the one "
+    "that looks so.",
 )
 @option(
     "--own-namespace",
@@ -95,7 +103,8 @@ def _judge_all(files: Sequence[str], flags: dict[str, Any], *, cluster: bool) ->
         return judgements
     from webhook.cli.in_cluster import judge_in_cluster  # noqa: PLC0415 - 20 MB, for this only
 
-    names = flags["webhook_configuration"] or "", flags["own_namespace"]
+    configuration = flags["webhook_configuration"] or flags["service_name"] or ""
+    names = configuration, flags["own_namespace"]
     return judge_in_cluster(judgements, profile_object, flags["kubeconfig"], names)
 
 
@@ -185,11 +194,11 @@ def _told(judgement: Judgement) -> Iterator[str]:
     for note in told.notes:
         yield f"{one_line(judgement.file)}: {one_line(note)}"
     rows = [
-        (rule.name, rule.placement, _number(rule.namespaces), _number(rule.pods))
+        (rule.name, rule.placement, *map(_number, (rule.namespaces, rule.called, rule.pods)))
         for rule in told.rules
     ]
     if rows:
-        rows.insert(0, ("rule", "placement", "namespaces", "running pods"))
+        rows.insert(0, ("rule", "placement", "namespaces", "called for", "running pods"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         words = map(str.ljust, row[:2], widths)

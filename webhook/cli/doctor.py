@@ -10,9 +10,8 @@ import click
 
 from webhook.cli.options import NAMESPACE, OBJECT_NAME, Kind, option, profile_options
 from webhook.observed import MODES, Mode, Names, Observed
-from webhook.settings import Settings
+from webhook.settings import SERVICE_NAME, Settings
 
-_USUAL = Names()
 _OUTPUTS = ("text", "json")
 _LARGEST_PORT = 65535
 _SERVER = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:]+)\]|(?P<host>[^\s/:\[\]]+)):(?P<port>[0-9]{1,5})")
@@ -71,21 +70,23 @@ def _one_of(*words: str) -> Kind:
     help="The webhook's own namespace, with its Service and its Secrets.",
 )
 @option(
-    "--service-name", type=NAMESPACE, metavar="NAME", default=_USUAL.service, help="Its Service."
+    "--service-name",
+    type=NAMESPACE,
+    metavar="NAME",
+    default=SERVICE_NAME,
+    help="Its Service, after which all else is named unless told.",
 )
 @option("--ca-secret", type=OBJECT_NAME, help="Secret with the CA; else SERVICE-NAME-ca.")
 @option("--tls-secret", type=OBJECT_NAME, help="Secret with the pair; else SERVICE-NAME-tls.")
 @option(
     "--webhook-configuration",
     type=OBJECT_NAME,
-    default=_USUAL.mutating,
-    help="The MutatingWebhookConfiguration that calls it.",
+    help="The MutatingWebhookConfiguration that calls it; else SERVICE-NAME.",
 )
 @option(
     "--validating-configuration",
     type=OBJECT_NAME,
-    default=_USUAL.validating,
-    help="The ValidatingWebhookConfiguration that calls it.",
+    help="The ValidatingWebhookConfiguration that calls it; else SERVICE-NAME.",
 )
 @option(
     "--output",
@@ -115,16 +116,15 @@ def doctor(output: str, certificates: Mode | None, *, strict: bool, **flags: Any
 
 
 def _names(flags: dict[str, Any]) -> Names:
-    service = flags["service_name"]
-    return Names(
+    return Names.of(
+        flags["service_name"],
         flags["own_namespace"],
-        service,
-        flags["webhook_configuration"],
-        flags["validating_configuration"],
-        flags["profile_namespace"],
-        flags["profile_name"],
-        flags["ca_secret"] or f"{service}-ca",
-        flags["tls_secret"] or f"{service}-tls",
+        mutating=flags["webhook_configuration"],
+        validating=flags["validating_configuration"],
+        profile_namespace=flags["profile_namespace"],
+        profile_name=flags["profile_name"],
+        ca_secret=flags["ca_secret"],
+        tls_secret=flags["tls_secret"],
     )
 
 

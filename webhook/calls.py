@@ -1,0 +1,207 @@
+"""Whether a rule can act at all: what it selects, and for what the API server calls the webhook.
+
+All entries of a configuration count together. Their matchConditions are not evaluated, so that
+what is called for may be less than is told here, and never more.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from webhook import vci
+from webhook.labels import Allowed, Requirement, Selector
+from webhook.observed import Configuration, Entry, Labels
+from webhook.rules import Rule
+from webhook.wording import listed, quoted
+
+NAME_LABEL = "kubernetes.io/metadata.name"  # which the API server sets, and keeps
+_ANY_VALUE = "true"
+_NAMED_LIMIT = 10  # namespaces in a command; more are a person's to choose from
+_OPTED_IN = Requirement(vci.OPT_OUT, "NotIn", frozenset({"false"}))
+_NOT_SYSTEM = Requirement(NAME_LABEL, "NotIn", vci.SYSTEM_NAMESPACES)
+
+Namespaces = Mapping[str, Labels]
+Changes = Mapping[str, str | None]  # what labels become; None is none
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is wrong with a rule in a cluster, and what to do; there may be no command."""
+
+    rule: Rule
+    finding: str
+    todo: str
+    command: str = ""
+    field: str = ""
+
+    @property
+    def path(self) -> str:
+        """Tell where in the profile it is."""
+        return f"{self.rule.path}.{self.field}" if self.field else self.rule.path
+
+    @property
+    def message(self) -> str:
+        """Say it in one sentence."""
+        todo = f"{self.todo}: {self.command}" if self.command else self.todo
+        return f"{self.finding}; {todo}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The namespaces that a rule matches, and for which of them the webhook is called.
+
+    Without a configuration that is not known.
+    """
+
+    rule: Rule
+    matched: Namespaces
+    called: Namespaces | None
+
+
+def asking(configuration: Configuration) -> tuple[Entry, ...]:
+    """Give the entries that ask about new Pods."""
+    return tuple(entry for entry in configuration.entries if "CREATE" in entry.operations)
+
+
+def reach_of(rule: Rule, namespaces: Namespaces, configuration: Configuration | None) -> Reach:
+    """Tell which namespaces a rule matches, and which of them it is called for."""
+    selector = rule.namespace_selector
+    matched = {name: labels for name, labels in namespaces.items() if selector.matches(labels)}
+    if configuration is None:
+        return Reach(rule, matched, None)
+    entries = [entry for entry in asking(configuration) if not _contradiction(rule, entry)]
+    called = {
+        name: labels
+        for name, labels in matched.items()
+        if any(entry.selector.matches(labels) for entry in entries)
+    }
+    return Reach(rule, matched, called)
+
+
+def advise_about(reach: Reach, configuration: Configuration | None) -> Advice | None:
+    """Say why a rule can never act, or meets nobody today; None when it may act.
+
+    What can be told without a cluster is told elsewhere, and so is a configuration that never asks.
+    """
+    rule = reach.rule
+    entries = asking(configuration) if configuration is not None else ()
+    if _is_hopeless(rule) or (configuration is not None and not entries):
+        return None
+    contradictions = [_contradiction(rule, entry) for entry in entries]
+    if configuration is not None and all(contradictions):
+        return _against_each_other(rule, configuration, filter(None, contradictions))
+    possible = [e for e, why in zip(entries, contradictions, strict=True) if not why]
+    possible.sort(key=lambda entry: entry.failure_policy == "Fail")  # which nobody is led into
+    if not reach.matched:
+        return _matches_nobody(rule, possible) if rule.namespace_selector.requirements else None
+    if configuration is not None and not reach.called:
+        return _never_called(reach, configuration, possible)
+    return None
+
+
+def labels_to_match(selector: Selector, namespaces: Iterable[Labels]) -> Changes | None:
+    """Tell what labels namespaces need to be selected; None when labels cannot do it."""
+    changes: dict[str, str | None] = {}
+    for labels in namespaces:
+        for key, allowed in selector.allowed().items():
+            if _admits(allowed, labels.get(key)):
+                continue
+            wanted = _value_of(allowed)
+            if key == NAME_LABEL or not _admits(allowed, wanted):
+                return None
+            changes[key] = wanted
+    return changes
+
+
+def label_command(names: Sequence[str], namespaces: Namespaces, changes: Changes) -> str:
+    """Write the command that labels namespaces; for none, and for many, NAME stands in it."""
+    words = [f"{key}-" if value is None else f"{key}={value}" for key, value in changes.items()]
+    replaced = any(
+        value is not None and labels.get(key, value) != value
+        for labels in namespaces.values()
+        for key, value in changes.items()
+    )
+    whom = names if 0 < len(names) <= _NAMED_LIMIT else ("NAME",)
+    force = ["--overwrite"] if replaced else []
+    return " ".join(["kubectl label namespace", *whom, *words, *force])
+
+
+def _contradiction(rule: Rule, entry: Entry) -> str:
+    """Name a label by which a rule never selects what an entry is called for."""
+    for mine, theirs in (
+        (rule.namespace_selector, entry.selector),
+        (rule.object_selector, entry.objects),
+    ):
+        if key := _both(mine, theirs).contradiction():
+            return key
+    return ""
+
+
+def _both(one: Selector, other: Selector) -> Selector:
+    return Selector((*one.requirements, *other.requirements))
+
+
+def _is_hopeless(rule: Rule) -> bool:
+    """Tell whether a rule selects nothing that is ever touched, whatever the cluster."""
+    namespaces = Selector((*rule.namespace_selector.requirements, _OPTED_IN, _NOT_SYSTEM))
+    pods = Selector((*rule.object_selector.requirements, _OPTED_IN))
+    return bool(namespaces.contradiction() or pods.contradiction())
+
+
+def _against_each_other(rule: Rule, configuration: Configuration, keys: Iterable[str]) -> Advice:
+    labels = listed(dict.fromkeys(keys))
+    finding = (
+        f"can never {_verb(rule)}: {_named(configuration)} calls for nothing that it selects, as "
+        f"no object meets the conditions of both on {labels}"
+    )
+    return Advice(rule, finding, "correct one of them")
+
+
+def _matches_nobody(rule: Rule, entries: Sequence[Entry]) -> Advice:
+    finding, field = "matches no namespace today", "namespaceSelector"
+    selectors = [_both(rule.namespace_selector, e.selector) for e in entries]
+    for selector in selectors or [rule.namespace_selector]:
+        if changes := labels_to_match(selector, [{}]):
+            command = label_command((), {}, changes)
+            return Advice(rule, finding, "correct the selector, or label one", command, field)
+    return Advice(rule, finding, "correct the selector, or make such a namespace", "", field)
+
+
+def _never_called(reach: Reach, configuration: Configuration, entries: Sequence[Entry]) -> Advice:
+    rule, matched = reach.rule, reach.matched
+    which = "the only namespace" if len(matched) == 1 else f"the {len(matched):,} namespaces"
+    finding = (
+        f"never {_verb(rule)}s: {_named(configuration)} does not call for {listed(matched)}, "
+        f"{which} that it matches"
+    )
+    for changes in _labellings(rule, matched, entries):
+        todo = "label it" if len(matched) == 1 else "label those that are meant"
+        return Advice(rule, finding, todo, label_command(list(matched), matched, changes))
+    return Advice(rule, finding, "have its namespaceSelector match")
+
+
+def _labellings(rule: Rule, matched: Namespaces, entries: Iterable[Entry]) -> Iterator[Changes]:
+    """Yield each way to label namespaces so that they are called for, and still matched."""
+    for entry in entries:
+        changes = labels_to_match(_both(rule.namespace_selector, entry.selector), matched.values())
+        if changes:
+            yield changes
+
+
+def _admits(allowed: Allowed, value: str | None) -> bool:
+    if value is None:
+        return allowed.absent
+    return value not in allowed.excluded and (allowed.values is None or value in allowed.values)
+
+
+def _value_of(allowed: Allowed) -> str | None:
+    if allowed.values:
+        return min(allowed.values)
+    return None if allowed.absent else _ANY_VALUE
+
+
+def _verb(rule: Rule) -> str:
+    return "look" if rule.shadow else "act"
+
+
+def _named(configuration: Configuration) -> str:
+    return f"{configuration.kind} {quoted(configuration.name)}"
