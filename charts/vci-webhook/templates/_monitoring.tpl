@@ -28,3 +28,10 @@ our own metrics have, and theirs would be renamed. */}}
     cidr: {{ . | quote }}
 {{- end }}
 {{- end -}}
+
+{{/* Takes (list . LIFETIME): how many days are left of it when the certs program renews. */}}
+{{- define "vci-webhook.daysLeft" -}}
+{{- $of := dict "s" 86400 "m" 1440 "h" 24 "d" 1 -}}
+{{- $lifetime := divf (regexFind "^[0-9.]+" (index . 1) | float64) (get $of (regexFind "[smhd]$" (index . 1))) -}}
+{{- mulf $lifetime (subf 1 (index . 0).Values.certificates.self.renewAt) -}}
+{{- end -}}
