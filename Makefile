@@ -63,6 +63,10 @@ bench: $(INSTALLED)  ## how fast, beside others on this machine; writes docs/per
 	@$(BIN)/python -m tests.load.following
 	@$(BIN)/python -m tests.load.bench
 
+.PHONY: chart-docs
+chart-docs: $(INSTALLED)  ## write the table of values in the chart's README anew, from its values.yaml
+	@$(BIN)/python -m tools.chart_values
+
 .PHONY: record
 record: $(INSTALLED)  ## record the AdmissionReviews of tests/recorded again, from a real control plane
 	@$(BIN)/python -m tests.cluster.record

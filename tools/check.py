@@ -74,6 +74,7 @@ STEPS = (
     Step("contract tests", (*PYTEST, "tests/contract", *MEASURED, "--cov-append"), tests=True),
     Step("branch coverage", (sys.executable, "-m", "coverage", "report")),
     Step("fuzzing", (sys.executable, "-m", "tests.fuzz"), needs="atheris"),
+    Step("chart tests", (*PYTEST, "tests/chart"), tests=True),
     Step("control-plane tests", (*PYTEST, "tests/cluster"), tests=True),
 )
 

@@ -1,0 +1,1 @@
+"""The chart, as the real helm renders it: no control plane is needed."""
