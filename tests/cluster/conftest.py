@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster import binaries, isolation
 from tests.cluster.control_plane import Cluster, control_plane
+from tests.cluster.helming import Helm, helming
 from tests.cluster.needs import lack, need_namespaces
 from tests.cluster.node.agent import Agent
 from tests.cluster.node.running import running_node
@@ -82,6 +83,15 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     create_namespace(cluster.admin, name)
     yield name
     cluster.admin.delete("Namespace", name)
+
+
+@pytest.fixture(scope="module")
+def helm(session_cluster: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helm]:
+    """Have helm, and a cluster of its own, in which nothing of ours was ever installed."""
+    assert session_cluster  # which skips or fails where there are no programs
+    need_namespaces()
+    with helming(tmp_path_factory.mktemp("chart") / "run", binaries.locate()) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ No kubelet and no containers: nodes are plain objects, and ``kubelet.Kubelet`` c
 import json
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,15 +142,18 @@ def control_plane(
     programs: binaries.Binaries,
     *,
     routes_to_endpoints: bool = True,
+    api_server_flags: Mapping[str, object] | None = None,
+    audited: Sequence[Object] = (),
     **argo_environment: str,
 ) -> Iterator[Cluster]:
     """Run a control plane with its two nodes and Argo until the block ends."""
     (folder / "logs").mkdir(parents=True)
     plane = ControlPlane(folder, programs, pki.Authority(folder))
     plane.routes_to_endpoints = routes_to_endpoints
+    plane.api_server_flags.update(api_server_flags or {})
     with ExitStack() as stack:
         admin = plane.client(plane.write_kubeconfig("admin", "admin", "system:masters"))
-        start_api_server(plane, admin, stack)
+        start_api_server(plane, admin, stack, *audited)
         _start_controllers(plane, stack)
         create_nodes(admin)
         _start_argo(plane, admin, stack, argo_environment)
