@@ -22,6 +22,7 @@ from pathlib import Path
 TOOLS = Path(__file__).parent / "tools"
 GO_NEEDED = (1, 26)
 FLAGS = ("-trimpath", "-buildvcs=false")
+TAGS = {"prometheus": "remove_all_sd"}  # without the clients of all clouds, which promtool links
 CRDS = "argo-crds"
 CERTIFICATE_CRDS, MONITORING_CRDS = "cert-manager-crds", "prometheus-operator-crds"
 
@@ -57,6 +58,7 @@ ASSETS = (
     Asset("kubectl", "kubernetes", f"{KUBERNETES}/kubectl"),
     Asset("workflow-controller", "argo", f"{ARGO}/cmd/workflow-controller"),
     Asset("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
+    Asset("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
     Asset(CRDS, "argo", ARGO, folder="manifests/base/crds/minimal"),
     Asset(
         CERTIFICATE_CRDS,
@@ -99,7 +101,9 @@ def key(module: str, tools: Path = TOOLS) -> str:
     digest = hashlib.sha256()
     for name in ("go.mod", "go.sum"):
         digest.update((tools / module / name).read_bytes())
-    digest.update(repr((FLAGS, ldflags(module), sys.platform, platform.machine())).encode())
+    digest.update(
+        repr((_flags(module), ldflags(module), sys.platform, platform.machine())).encode()
+    )
     return digest.hexdigest()[:16]
 
 
@@ -112,6 +116,10 @@ def ldflags(module: str) -> str:
     fields = {"gitVersion": version, "gitMajor": release[1], "gitMinor": release[2]}
     settings = (f"-X k8s.io/component-base/version.{name}={fields[name]}" for name in fields)
     return " ".join(("-s -w", *settings))
+
+
+def _flags(module: str) -> tuple[str, ...]:
+    return (*FLAGS, "-tags", TAGS[module]) if module in TAGS else FLAGS
 
 
 def _go_mod(module: str) -> str:
@@ -174,7 +182,7 @@ def _build(asset: Asset, go: str) -> None:
 
 
 def _go_build(asset: Asset, go: str, target: Path) -> None:
-    flags = (*FLAGS, "-ldflags", ldflags(asset.module), "-o", str(target))
+    flags = (*_flags(asset.module), "-ldflags", ldflags(asset.module), "-o", str(target))
     _output([go, "build", *flags, asset.package], TOOLS / asset.module)
 
 

@@ -1,59 +1,28 @@
 """docs/metrics.md lists every metric as it is, and no document names one that does not exist."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.metrics_core import Metric
 
-from tests.contract.reviews import POD, encoded
+from tests.contract.everything import RULES, do_everything, our_families, profile_of
 from tests.contract.serving import ServerThread, serve_thread
 from webhook.metrics import PREFIX
-from webhook.profile import Profile, parse_profile
-from webhook.state import Snapshot
 from webhook.tls_pair import TlsFiles
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = re.compile(r"\| `(\w+)` \| (\w+) \| (.*?) \| (.*?) \|")
 NAME = re.compile(rf"\b({PREFIX}_(?!certs_)\w+)(?:\{{([^}}]*)\}})?")
-RULES = [
-    {"name": "light", "matchAll": True, "placement": "enforce"},
-    {"name": "dark", "matchAll": True, "mode": "shadow"},
-]
-
-
-def profile_of(*rules: dict[str, Any]) -> Profile:
-    """Make a profile of these rules."""
-    profile, _ = parse_profile({"selectors": json.dumps(rules)}, "7")
-    assert profile is not None
-    return profile
 
 
 @pytest.fixture(scope="module")
 def families(tls_dir: Path) -> Iterator[list[Metric]]:
     """All metrics of a server to which everything has happened once, with all labels."""
     with serve_thread(TlsFiles(tls_dir)) as server:
-        _do_everything(server)
-        yield [m for m in server.metrics.registry.collect() if m.name.startswith(PREFIX)]
-
-
-def _do_everything(server: ServerThread) -> None:
-    profile = profile_of(*RULES)
-    server.state.snapshot = Snapshot(profile, {"argo": {}})
-    metrics = server.metrics
-    metrics.profile_active(profile)
-    metrics.profile_read(1, 1, rejected=True)
-    metrics.asked("namespaces", watch=True)
-    metrics.heard("namespaces")
-    metrics.failed("namespaces", "silent")
-    metrics.namespace_read("found")
-    metrics.certificate_rejected()
-    with server.connect() as connection:
-        connection.post(encoded())
-        connection.post(encoded({**POD, "spec": {**POD["spec"], "hostNetwork": True}}))
+        do_everything(server)
+        yield our_families(server)
 
 
 def _name(family: Metric) -> str:
