@@ -1,5 +1,6 @@
 """The port for probes and metrics: /healthz, /readyz and /metrics over plain HTTP."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -67,8 +68,11 @@ def serving(host: str, port: int, health: Health, render: Callable[[], bytes]) -
         def log_message(self, *_: object) -> None:
             """Log nothing: probes come every few seconds."""
 
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = Server((host, port), Handler)
     except OSError as error:
         raise UsageError(
             f"--port: cannot listen on {host} port {port} ({error.strerror}); give another"

@@ -14,7 +14,7 @@ admissionReviewVersions: [v1]
 clientConfig:
   service:
     name: {{ include "vci-webhook.fullname" $ }}
-    namespace: {{ $.Release.Namespace }}
+    namespace: {{ $.Release.Namespace | quote }}
     path: {{ index . 2 }}
     port: 443
   {{- with index . 1 }}
