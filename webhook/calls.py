@@ -158,11 +158,12 @@ def _against_each_other(rule: Rule, configuration: Configuration, keys: Iterable
 
 def _matches_nobody(rule: Rule, entries: Sequence[Entry]) -> Advice:
     finding, field = "matches no namespace today", "namespaceSelector"
-    selectors = [_both(rule.namespace_selector, e.selector) for e in entries]
-    for selector in selectors or [rule.namespace_selector]:
-        if changes := labels_to_match(selector, [{}]):
-            command = label_command((), {}, changes)
-            return Advice(rule, finding, "correct the selector, or label one", command, field)
+    if not entries and (changes := labels_to_match(rule.namespace_selector, [{}])):
+        command = label_command((), {}, changes)
+        return Advice(rule, finding, "correct the selector, or label one", command, field)
+    for entry, changes in _labellings(rule, {"": {}}, entries):
+        todo = f"correct the selector, or label one{_risk(entry)}"
+        return Advice(rule, finding, todo, label_command((), {}, changes), field)
     return Advice(rule, finding, "correct the selector, or make such a namespace", "", field)
 
 
@@ -173,18 +174,25 @@ def _never_called(reach: Reach, configuration: Configuration, entries: Sequence[
         f"never {_verb(rule)}s: {_named(configuration)} does not call for {listed(matched)}, "
         f"{which} that it matches"
     )
-    for changes in _labellings(rule, matched, entries):
+    for entry, changes in _labellings(rule, matched, entries):
         todo = "label it" if len(matched) == 1 else "label those that are meant"
-        return Advice(rule, finding, todo, label_command(list(matched), matched, changes))
+        command = label_command(list(matched), matched, changes)
+        return Advice(rule, finding, f"{todo}{_risk(entry)}", command)
     return Advice(rule, finding, "have its namespaceSelector match")
 
 
-def _labellings(rule: Rule, matched: Namespaces, entries: Iterable[Entry]) -> Iterator[Changes]:
-    """Yield each way to label namespaces so that they are called for, and still matched."""
+def _labellings(
+    rule: Rule, namespaces: Namespaces, entries: Iterable[Entry]
+) -> Iterator[tuple[Entry, Changes]]:
+    """Yield each way to label namespaces so that a rule matches and an entry calls for them."""
     for entry in entries:
-        changes = labels_to_match(_both(rule.namespace_selector, entry.selector), matched.values())
-        if changes:
-            yield changes
+        both = _both(rule.namespace_selector, entry.selector)
+        if changes := labels_to_match(both, namespaces.values()):
+            yield entry, changes
+
+
+def _risk(entry: Entry) -> str:
+    return " for failurePolicy Fail" if entry.failure_policy == "Fail" else ""
 
 
 def _admits(allowed: Allowed, value: str | None) -> bool:

@@ -46,8 +46,14 @@ def diagnose(observed: Observed, mode: Mode | None = None) -> Diagnosis:
     found, why = (mode, "as told") if mode else detect_mode(observed)
     annotations = observed.tls.annotations if isinstance(observed.tls, Secret) else {}
     certificate = annotations.get(CERTIFICATE_NAME, "")
-    absent = observed.service is None and observed.mutating is None
-    remedies = Remedies(observed.names, found, certificate, _release(observed), absent)
+    remedies = Remedies(
+        observed.names,
+        found,
+        certificate,
+        _release(observed),
+        absent=_is_absent(observed),
+        unshared=observed.tls is None,
+    )
     case = Case(observed, remedies, _called_hosts(observed))
     rows = [
         *_judge_api_server(case),
@@ -83,10 +89,18 @@ def detect_mode(observed: Observed) -> tuple[Mode, str]:
         return "self", f"the certs program issues them, as there is Deployment {names.program}"
     if isinstance(observed.ca, Unread):
         return "self", "not known, so the default; say --certificates if it is not so"
-    return "provided", (
-        f"there is no Secret {names.ca_secret} and no cert-manager; if the certs program or "
+    why = (
+        "not known, as there is nothing of these names to tell it from"
+        if _is_absent(observed)
+        else f"there is no Secret {names.ca_secret} and no cert-manager; if the certs program or "
         "cert-manager should issue them, say --certificates"
     )
+    return "provided", why
+
+
+def _is_absent(observed: Observed) -> bool:
+    """Tell whether there is nothing that has our names."""
+    return observed.service is None and observed.mutating is None and observed.tls is None
 
 
 def _release(observed: Observed) -> tuple[str, str] | None:

@@ -85,7 +85,7 @@ class _Judged:
             f"calls {target}{self._describe_calls()}, trusts {trusted}, failurePolicy "
             f"{entry.failure_policy}"
         )
-        if entry.conditions:
+        if entry.conditions and self.configuration.kind == "MutatingWebhookConfiguration":
             told += f"; not evaluated here: matchConditions {listed(entry.conditions)}"
         return told
 

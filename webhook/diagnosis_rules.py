@@ -19,6 +19,7 @@ from webhook.wording import listed, quoted, shortened
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _NAMED_LIMIT = 3  # rules of which is told how far they reach; check has all of them
+_ADVISED_LIMIT = 20  # rows; the same
 
 
 def judge_profile(case: Case) -> Iterator[Row]:
@@ -37,15 +38,18 @@ def judge_profile(case: Case) -> Iterator[Row]:
 
 
 def _judge_problems(case: Case, what: str, seen: LiveProfile) -> Iterator[Row]:
-    command = f"vci-webhook check --cluster{check_flags(case.observed.names)}"
     rules = counted(len(seen.profile.rules), "rule") if seen.profile else "no usable rules"
     problems = Counter(problem.severity for problem in seen.problems)
     for severity in SEVERITIES:
         if count := problems[severity]:
-            finding = f"{rules}, {counted(count, severity)}"
-            yield Row(severity, what, finding, Remedy("see each with its place", command))
+            yield Row(severity, what, f"{rules}, {counted(count, severity)}", _check(case))
     if not seen.problems:
         yield Row("ok", what, rules)
+
+
+def _check(case: Case) -> Remedy:
+    command = f"vci-webhook check --cluster{check_flags(case.observed.names)}"
+    return Remedy("see each with its place", command)
 
 
 def _judge_rules(case: Case, profile: Profile) -> Iterator[Row]:
@@ -56,19 +60,21 @@ def _judge_rules(case: Case, profile: Profile) -> Iterator[Row]:
     excluded = SYSTEM_NAMESPACES | {observed.names.namespace}
     namespaces = eligible(observed.namespaces, excluded)
     calls = observed.mutating if isinstance(observed.mutating, Configuration) else None
-    wrong = False
     reaches = [reach_of(rule, namespaces, calls) for rule in profile.rules]
-    for reach in reaches:
-        if advice := advise_about(reach, calls):
-            wrong = True
-            what = f"rule {shortened(reach.rule.name)}, {advice.path}"
-            yield Row("warning", what, advice.finding, Remedy(advice.todo, advice.command))
-    if calls is None or not asking(calls):
+    wrong = [advice for reach in reaches if (advice := advise_about(reach, calls))]
+    for advice in wrong[:_ADVISED_LIMIT]:
+        what = f"rule {shortened(advice.rule.name)}, {advice.path}"
+        yield Row("warning", what, advice.finding, Remedy(advice.todo, advice.command))
+    if more := len(wrong[_ADVISED_LIMIT:]):
+        finding = f"the same is to be said of {counted(more, 'more rule')}"
+        yield Row("warning", "rules", finding, _check(case))
+    if calls is None or not (entries := asking(calls)):
         return
     if partly := [reach for reach in reaches if _is_partly_called(reach)]:
         yield Row("note", "rules", _tell_partly(partly))
     if reaches and not wrong:
-        yield Row("ok", "rules", "each can act: the API server calls for what it selects")
+        aside = ", matchConditions aside" if any(entry.conditions for entry in entries) else ""
+        yield Row("ok", "rules", f"each can act: some of what it selects is called for{aside}")
 
 
 def _is_partly_called(reach: Reach) -> bool:
@@ -82,11 +88,11 @@ def _is_partly_called(reach: Reach) -> bool:
 
 def _tell_partly(reaches: Sequence[Reach]) -> str:
     told = [
-        f"{quoted(reach.rule.name)} in {len(called)} of {len(reach.matched)}, not in "
+        f"{quoted(reach.rule.name)} acts in {len(called)} of {len(reach.matched)}, not in "
         f"{listed(name for name in reach.matched if name not in called)}"
         for reach in reaches[:_NAMED_LIMIT]
         for called in [reach.called or {}]
     ]
     more = len(reaches) - len(told)
-    others = f"; and so do {counted(more, 'other')}" if more else ""
-    return f"some act only in some of the namespaces that they match: {'; '.join(told)}{others}"
+    others = f"; and {counted(more, 'other rule')} not in all" if more else ""
+    return f"not called for every namespace that rules match: {'; '.join(told)}{others}"

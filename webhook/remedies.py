@@ -42,6 +42,7 @@ class Remedies:
     certificate: str = ""  # cert-manager's Certificate, where the Secret names it
     release: tuple[str, str] | None = None  # name and namespace, where Helm installed it
     absent: bool = False  # there is nothing of these names
+    unshared: bool = False  # no Secret has the pair
 
     def reissue(self) -> Remedy:
         """Have another serving certificate."""
@@ -65,7 +66,11 @@ class Remedies:
             return self._ensure()
         if self.mode == "certManager":
             return self._inject(configuration)
-        names = self.names
+        names, todo = self.names, "put the CA of the certificate there"
+        if self.release is not None:
+            todo += ", and into the value certificates.provided.caBundle for the next helm upgrade"
+        if self.unshared:
+            return Remedy(todo)
         secret = (
             f"$(kubectl get secret {names.tls_secret} --namespace {names.namespace} "
             r"--output jsonpath='{.data.ca\.crt}')"
@@ -73,7 +78,7 @@ class Remedies:
         path = f"/webhooks/{index}/clientConfig/caBundle"
         patch = f'[{{\\"op\\":\\"add\\",\\"path\\":\\"{path}\\",\\"value\\":\\"{secret}\\"}}]'
         return Remedy(
-            f"put the CA of the certificate there; when it is ca.crt in Secret {names.tls_secret}",
+            f"{todo}; when it is ca.crt in Secret {names.tls_secret}",
             f'{_patch(configuration)} --patch "{patch}"',
         )
 
@@ -119,8 +124,10 @@ class Remedies:
     def install(self) -> Remedy:
         """Have an object again that belongs to the installation."""
         if self.absent:
-            names = "--own-namespace and --service-name"
-            return Remedy(f"say with {names} where it is installed and as what, or install it")
+            return Remedy(
+                "install it, or say where it is and what its Service is called: --own-namespace, "
+                "--service-name"
+            )
         if self.release is None:
             return Remedy("install it again, as it was installed first")
         name, namespace = self.release

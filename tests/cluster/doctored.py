@@ -193,9 +193,8 @@ def _ip(verb: str) -> None:
 def _install(made: Doctored) -> None:
     admin = made.cluster.admin
     namespace = {"apiVersion": "v1", "kind": "Namespace"}
-    eventually(lambda: _is_there(made, {**namespace, "metadata": {"name": NAME}}), "namespace")
-    labelled = {"name": LABELLED, "labels": {"vci": "true"}}
-    admin.apply({**namespace, "metadata": labelled})
+    for metadata in ({"name": NAME}, {"name": LABELLED, "labels": {"vci": "true"}}):
+        _await_namespace(made, {**namespace, "metadata": metadata})
     for manifest in (*read_manifests(EXAMPLES / "rbac-doctor.yaml"), profile("x")):
         admin.apply(manifest)
     made.plane.write_kubeconfig("operator", "somebody", OPERATORS)
@@ -205,6 +204,10 @@ def _install(made: Doctored) -> None:
     made.set_ready(ready=True)
     made.configure()
     made.issue_anew()
+
+
+def _await_namespace(made: Doctored, namespace: Object) -> None:
+    eventually(lambda: _is_there(made, namespace), f"namespace {namespace['metadata']['name']}")
 
 
 def _is_there(made: Doctored, namespace: Object) -> bool:

@@ -148,7 +148,11 @@ class TestNeverCalled:
         assert told.command.endswith("vci=true")
         told = advice(TEAM, cluster(a={"team": "film"}), FAILS)
         assert told is not None
+        assert told.todo == "label it for failurePolicy Fail"
         assert told.command.endswith(f"{ENFORCED}=true")
+        told = advice(rule_for(labels(vci="false")), {}, *CHART)
+        assert told is not None
+        assert told.todo == "correct the selector, or label one for failurePolicy Fail"
 
     def test_where_no_label_helps_the_configuration_must_change(self) -> None:
         """A name cannot be changed, nor a label by which the rule itself selects."""

@@ -221,6 +221,8 @@ class TestBundles:
             "kubectl patch mutatingwebhookconfiguration vci-webhook --type json"
         )
         assert "/webhooks/0/clientConfig/caBundle" in patched.command
+        (row,) = wrong(good("provided", mutating=empty, tls=None, mount=None))
+        assert (row.remedy.text, row.remedy.command) == ("put the CA of the certificate there", "")
 
     def test_names_that_are_not_the_usual_stand_in_the_command(self) -> None:
         """The certs program is told what the doctor was told."""
@@ -336,6 +338,10 @@ class TestConfigurations:
         written = configuration(MUTATING, CA, conditions=("no-node", "no-mirror"))
         (finding,) = about(judged(good(mutating=written)), MUTATING_ROW)
         assert finding.endswith('; not evaluated here: matchConditions "no-node", "no-mirror"')
+        (finding,) = about(judged(good(mutating=written)), "rules")
+        assert (
+            finding == "each can act: some of what it selects is called for, matchConditions aside"
+        )
 
     def test_of_two_entries_the_wrong_one_is_named(self) -> None:
         """And the other is well."""
@@ -572,8 +578,19 @@ class TestProfile:
         assert wrong(seen) == []
         note, fine = (row for row in judged(seen) if row.what == "rules")
         assert (note.severity, fine.severity) == ("note", "ok")
-        assert '"film0" in 1 of 3, not in "show", "film"; "film1"' in note.finding
-        assert note.finding.endswith("; and so do 2 others")
+        assert '"film0" acts in 1 of 3, not in "show", "film"; "film1"' in note.finding
+        assert note.finding.endswith("; and 2 other rules not in all")
+
+    def test_of_many_rules_check_tells(self) -> None:
+        """The table has the first of them, and a row for the others."""
+        rules = [
+            {"name": f"r{n}", "namespaceSelector": {"matchLabels": {"team": f"t{n}"}}}
+            for n in range(23)
+        ]
+        *rows, last = wrong(good(profile=live_profile(*rules)))
+        assert [row.what.partition(",")[0] for row in rows] == [f"rule r{n}" for n in range(20)]
+        assert last.finding == "the same is to be said of 3 more rules"
+        assert last.remedy.command == "vci-webhook check --cluster"
 
     @pytest.mark.parametrize("calls", [None, DENIED])
     def test_without_the_configuration_nothing_is_told_of_rules(self, calls: Any) -> None:
@@ -671,13 +688,23 @@ class TestHelm:
         row = only(good(mutating=None, validating=other))
         assert (row.what, row.remedy.command) == (MUTATING_ROW, self.COMMAND)
 
+    def test_what_an_upgrade_would_write_again_has_to_be_told_to_helm(self) -> None:
+        """Of the mode provided the bundle is a value."""
+        empty = replace(configuration(MUTATING, CA, bundle=b""), annotations=self.RELEASE)
+        told = only(good("provided", mutating=empty)).remedy
+        assert "the value certificates.provided.caBundle" in told.text
+        assert told.command.startswith("kubectl patch ")
+
     def test_where_nothing_is_of_that_name_it_may_be_called_otherwise(self) -> None:
         """Then the flags come first that say where it is."""
-        rows = wrong(good(mutating=None, service=None, validating=None))
+        absent: dict[str, Any] = dict.fromkeys(("mutating", "service", "validating", "tls", "ca"))
+        seen = good("provided", mount=None, presented=(), endpoints=(), **absent)
+        rows = wrong(seen)
+        assert "nothing of these names" in about(judged(seen), "certificates")[0]
         (told,) = {row.remedy.text for row in rows if row.finding.startswith("does not exist")}
         assert told == (
-            "say with --own-namespace and --service-name where it is installed and as what, or "
-            "install it"
+            "install it, or say where it is and what its Service is called: --own-namespace, "
+            "--service-name"
         )
 
 
