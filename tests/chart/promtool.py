@@ -12,6 +12,28 @@ Series = Mapping[str, str]  # name and labels to values, one a minute
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """What was collected, and what is expected in a minute: of expressions, or of alerts."""
+
+    why: str
+    series: Series
+    minute: int
+    expressions: Sequence[Any] = ()
+    alerts: Sequence[Any] = ()
+
+    def written(self) -> dict[str, Any]:
+        """Write it as promtool reads it."""
+        then = {"eval_time": f"{self.minute}m"}
+        return {
+            "name": self.why,
+            "interval": "1m",
+            "input_series": [{"series": name, "values": v} for name, v in self.series.items()],
+            "promql_expr_test": [{**then, **each} for each in self.expressions],
+            "alert_rule_test": [{**then, **each} for each in self.alerts],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Promtool:
     """The program, and a folder for what it reads."""
 
@@ -29,21 +51,12 @@ class Promtool:
         done = self.run("check", "rules", "--lint=all", "--lint-fatal", self._write(groups))
         return done.stdout + done.stderr if done.returncode else ""
 
-    def judge(
-        self, groups: Sequence[Any], series: Series, at: int, expected: Mapping[str, Any]
-    ) -> str:
-        """Say how rules over series differ from what is expected in a minute, or nothing."""
-        test = {
-            "interval": "1m",
-            "input_series": [{"series": name, "values": each} for name, each in series.items()],
-            **{
-                key: [{"eval_time": f"{at}m", **each} for each in wanted]
-                for key, wanted in expected.items()
-            },
-        }
+    def judge(self, groups: Sequence[Any], *cases: Case) -> str:
+        """Say how rules over series differ from what is expected, or nothing."""
         path = self.folder / "test.yaml"
         rules = self._write(groups)
-        whole = {"rule_files": [rules.name], "evaluation_interval": "1m", "tests": [test]}
+        tests = [case.written() for case in cases]
+        whole = {"rule_files": [rules.name], "evaluation_interval": "1m", "tests": tests}
         path.write_text(yaml.safe_dump(whole), "utf-8")
         done = self.run("test", "rules", path)
         return done.stdout + done.stderr if done.returncode else ""

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from tests.chart.collected import Collected, collect
-from tests.chart.promtool import Promtool, holding
+from tests.chart.promtool import Case, Promtool, holding
 from tests.chart.rendering import CHART, Chart
 from tests.cluster.binaries import Binaries
 from tests.contract.conftest import write_pair
@@ -78,7 +78,7 @@ def test_every_panel_finds_something(
     """Prometheus evaluates each query of a release that works, and none comes out empty."""
     expressions = [holding(_chosen(target["expr"])) for _, target in TARGETS]
     promtool = Promtool(programs["promtool"], tmp_path)
-    assert promtool.judge([], collected.series, 60, {"promql_expr_test": expressions}) == ""
+    assert promtool.judge([], Case("all", collected.series, 60, expressions)) == ""
 
 
 def test_alerts_ask_for_what_is_there(chart: Chart, collected: Collected) -> None:
