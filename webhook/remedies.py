@@ -133,7 +133,7 @@ class Remedies:
         name, namespace = self.release
         return Remedy(
             "have Helm write it again, from the chart and with the values that were used",
-            f"helm upgrade {name} {CHART} --namespace {namespace} --reuse-values",
+            f"helm upgrade {name} {CHART} --namespace {namespace} --reset-then-reuse-values",
         )
 
     def _ensure(self) -> Remedy:

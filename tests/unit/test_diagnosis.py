@@ -676,7 +676,7 @@ class TestHelm:
         "meta.helm.sh/release-name": "a",
         "meta.helm.sh/release-namespace": "here",
     }
-    COMMAND = "helm upgrade a charts/vci-webhook --namespace here --reuse-values"
+    COMMAND = "helm upgrade a charts/vci-webhook --namespace here --reset-then-reuse-values"
 
     def test_any_object_of_the_release_tells_it(self) -> None:
         """The Service, the certs program, or the other configuration."""
