@@ -162,6 +162,13 @@ class Container:
         else:
             process.send_signal(number)
 
+    def kill(self) -> None:
+        """End it at once, and wait until it has ended."""
+        process = self.process
+        self.signal(signal.SIGKILL)
+        if process is not None:
+            process.wait()
+
     def status(self) -> dict[str, Any]:
         """Give the container's part of the Pod's status."""
         ended = None if self.last_exit is None else {"terminated": self._terminated()}

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -243,7 +242,7 @@ class RunningPod:
         """Confirm the deletion, and let go of everything that the Pod had."""
         for container in self.containers:
             container.stop_probes("startupProbe", "livenessProbe", "readinessProbe")
-            container.signal(signal.SIGKILL)
+            container.kill()
         with suppress(*UNREACHABLE):
             self._confirm()
         if self._place:
