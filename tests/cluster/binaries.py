@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,16 +50,18 @@ class Asset:
 
 KUBERNETES = "k8s.io/kubernetes/cmd"
 ARGO = "github.com/argoproj/argo-workflows/v3"
-ASSETS = (
+CONTROL_PLANE = (
     Asset("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
     Asset("kube-apiserver", "kubernetes", f"{KUBERNETES}/kube-apiserver"),
     Asset("kube-controller-manager", "kubernetes", f"{KUBERNETES}/kube-controller-manager"),
     Asset("kube-scheduler", "kubernetes", f"{KUBERNETES}/kube-scheduler"),
     Asset("kubectl", "kubernetes", f"{KUBERNETES}/kubectl"),
     Asset("workflow-controller", "argo", f"{ARGO}/cmd/workflow-controller"),
+    Asset(CRDS, "argo", ARGO, folder="manifests/base/crds/minimal"),
+)
+FOR_THE_CHART = (
     Asset("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
     Asset("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
-    Asset(CRDS, "argo", ARGO, folder="manifests/base/crds/minimal"),
     Asset(
         CERTIFICATE_CRDS,
         "cert-manager",
@@ -73,14 +75,15 @@ ASSETS = (
         folder="example/prometheus-operator-crd",
     ),
 )
+ASSETS = (*CONTROL_PLANE, *FOR_THE_CHART)
 
 
-def locate(progress: Progress = print) -> Binaries:
+def locate(progress: Progress = print, assets: Sequence[Asset] = ASSETS) -> Binaries:
     """Return where each asset is, after building what is missing."""
-    found = {asset.name: find(asset) for asset in ASSETS}
+    found = {asset.name: find(asset) for asset in assets}
     if not all(found.values()):
-        _build_missing(progress)
-    return {asset.name: find(asset) or _cached(asset) for asset in ASSETS}
+        _build_missing(progress, assets)
+    return {asset.name: find(asset) or _cached(asset) for asset in assets}
 
 
 def find(asset: Asset) -> Path | None:
@@ -130,13 +133,13 @@ def _cached(asset: Asset) -> Path:
     return cache() / f"{asset.module}-{key(asset.module)}" / asset.name
 
 
-def _build_missing(progress: Progress) -> None:
+def _build_missing(progress: Progress, assets: Sequence[Asset]) -> None:
     go = find_go()
     with _lock(progress):
-        missing = [asset for asset in ASSETS if not find(asset)]  # another run may have built them
+        missing = [asset for asset in assets if not find(asset)]  # another run may have built them
         if missing:
             progress(f"building {len(missing)} parts of the control plane into {cache()}")
-            progress("(this happens once: some 15 minutes on 2 cores)")
+            progress("(this happens once: some 15 minutes on 2 cores, and 5 for the chart's tools)")
         for number, asset in enumerate(missing, start=1):
             left = len(missing) - number
             progress(f"[{number}/{len(missing)}] building {asset.name}, {left} left after it")

@@ -20,7 +20,7 @@ def temporary_control_plane() -> Iterator[Cluster]:
     """Run a control plane in a temporary folder, which stays only when the block fails."""
     folder = Path(tempfile.mkdtemp(prefix="vci-webhook-control-plane-"))
     try:
-        with control_plane(folder / "run", binaries.locate()) as cluster:
+        with control_plane(folder / "run", programs()) as cluster:
             yield cluster
     except BaseException:
         print(f"logs are kept in {folder / 'run' / 'logs'}", file=sys.stderr)
@@ -28,11 +28,16 @@ def temporary_control_plane() -> Iterator[Cluster]:
     shutil.rmtree(folder)
 
 
+def programs() -> binaries.Binaries:
+    """Return where the control plane's programs are; the chart's tools are for tests only."""
+    return binaries.locate(assets=binaries.CONTROL_PLANE)
+
+
 def run(module: str, act: Callable[[], int]) -> int:
     """Run a command of this folder where nothing outside sees it, and return its exit status."""
     try:
         if not isolation.is_inside():
-            binaries.locate()  # before, because inside there is no network to build with
+            programs()  # before, because inside there is no network to build with
             status = isolation.run_inside([sys.executable, "-m", module, *sys.argv[1:]])
             if status is not None:
                 return status

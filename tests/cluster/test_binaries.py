@@ -74,6 +74,15 @@ def test_what_is_missing_is_built_once(go_command: GoCommand) -> None:
     assert not again
 
 
+def test_only_what_is_asked_for_is_built(go_command: GoCommand) -> None:
+    """Who looks at the control plane does not wait for the tools of the chart's tests."""
+    go_command()
+    built = binaries.locate(lambda _: None, binaries.CONTROL_PLANE)
+    assert "kubectl" in built
+    assert "helm" not in built
+    assert not list(binaries.cache().glob("helm-*"))
+
+
 def test_a_change_of_go_sum_is_another_key(tmp_path: Path) -> None:
     """What go.mod and go.sum say decides where a build is kept."""
     tools = shutil.copytree(binaries.TOOLS, tmp_path / "tools")

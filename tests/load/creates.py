@@ -98,7 +98,9 @@ def field(programs: Mapping[str, Path]) -> Iterator[Field]:
     body = recorded("agent")
     try:
         (folder / "logs").mkdir()
-        plane = ControlPlane(folder, binaries.locate(), pki.Authority(folder))
+        plane = ControlPlane(
+            folder, binaries.locate(assets=binaries.CONTROL_PLANE), pki.Authority(folder)
+        )
         with ExitStack() as stack:
             admin = plane.client(plane.write_kubeconfig("admin", "admin", "system:masters"))
             start_api_server(plane, admin, stack, NOT_AUDITED)
