@@ -5,16 +5,9 @@ A test is one section of the page; each begins where the one before it ended.
 
 import json
 import os
-import re
-import shutil
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL
 
 import pytest
 
@@ -24,72 +17,12 @@ from tests.cluster.following import PROFILE
 from tests.cluster.nodes import VIRTUAL_NODE
 from tests.cluster.placing import PLACED, is_placed
 from tests.cluster.process import eventually
+from tests.cluster.reader import Shell, read_steps
+from tests.cluster.reader import shell as open_shell
 from tests.cluster.workloads import bare_pod
 
-PAGE = EXAMPLES.parent / "docs" / "getting-started.md"
-SECTION = re.compile(r"^## (?P<title>.+)$", re.MULTILINE)
-BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-END, FAILED = "=== done ===", "=== failed ==="
-PATIENCE_SECONDS = 300.0  # for the whole page, so that a command which hangs is a failure
+STEPS = read_steps(EXAMPLES.parent / "docs" / "getting-started.md")
 SUBNETS = "vke.volcengine.com/preferred-subnet-ids"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A section of the page: what is typed, and lines that are promised to come out."""
-
-    commands: tuple[str, ...]
-    promised: tuple[str, ...]
-
-
-def read_steps() -> dict[str, Step]:
-    """Read the sections of the page by their titles."""
-    _, *parts = SECTION.split(PAGE.read_text("utf-8"))
-    steps = {}
-    for title, text in zip(parts[::2], parts[1::2], strict=True):
-        blocks = [(found["kind"], found["text"]) for found in BLOCK.finditer(text)]
-        assert {kind for kind, _ in blocks} <= {"sh", "text"}
-        commands = tuple(block for kind, block in blocks if kind == "sh")
-        promised = "".join(block for kind, block in blocks if kind == "text")
-        steps[title] = Step(commands, tuple(promised.splitlines()))
-    return steps
-
-
-STEPS = read_steps()
-
-
-@dataclass(slots=True)
-class Shell:
-    """The reader's terminal: one bash, in a folder that looks like the checkout."""
-
-    process: "subprocess.Popen[str]"
-
-    def follow(self, title: str, failing: int = 0) -> str:
-        """Type a section's commands; what the page promises must come out, and few may fail."""
-        step = STEPS[title]
-        output = "".join(map(self.type, step.commands))
-        lines = output.splitlines()
-        for promised in step.promised:
-            assert promised in lines, f"{promised!r} is not in:\n{output}"
-        assert lines.count(FAILED) == failing, output
-        return output
-
-    def report_failures(self) -> None:
-        """Have each command that fails say so."""
-        self.type(f"trap 'echo \"{FAILED}\"' ERR")
-
-    def type(self, commands: str) -> str:
-        """Type commands, and return what they print."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{commands}\necho '{END}'\n")
-        self.process.stdin.flush()
-        lines: list[str] = []
-        for line in self.process.stdout:
-            if line.strip() == END:
-                return "".join(lines)
-            lines.append(line)
-        raise AssertionError(f"the shell ended: {''.join(lines)}")
 
 
 @pytest.fixture(scope="module")
@@ -106,26 +39,8 @@ def shell(session_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
     }
-    process = subprocess.Popen(
-        [shutil.which("bash") or "bash", "--norc", "--noprofile"],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    impatience = threading.Timer(PATIENCE_SECONDS, _end, (process,))
-    impatience.start()
-    try:
-        terminal = Shell(process)
-        terminal.report_failures()
+    with open_shell(folder, environment) as terminal:
         yield terminal
-    finally:
-        impatience.cancel()
-        _end(process)
-        process.communicate()
 
 
 def forget_examples(admin: Client) -> None:
@@ -138,12 +53,6 @@ def forget_examples(admin: Client) -> None:
             admin.delete("PersistentVolume", manifest["metadata"]["name"])
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    """End a shell and all that it has started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, SIGKILL)
-
-
 def pods(cluster: Cluster) -> list[Object]:
     """List the Pods of the article's namespace."""
     return cluster.admin.list("Pod", PLACED, labelSelector="workflows.argoproj.io/workflow")
@@ -151,7 +60,7 @@ def pods(cluster: Cluster) -> list[Object]:
 
 def test_0_the_webhook_runs_with_its_own_rights(cluster: Cluster, shell: Shell) -> None:
     """It follows the cluster as the ServiceAccount of the example, and is asked."""
-    shell.follow("0. Run the webhook")
+    shell.follow(STEPS["0. Run the webhook"])
     assert cluster.admin.find("ServiceAccount", "vci-webhook", "vci-webhook")
     ask = "kubectl --kubeconfig webhook.kubeconfig auth can-i"
     assert shell.type(f"{ask} watch namespaces").endswith("yes\n")
@@ -161,19 +70,19 @@ def test_0_the_webhook_runs_with_its_own_rights(cluster: Cluster, shell: Shell) 
 
 def test_1_a_namespace_is_created(cluster: Cluster, shell: Shell) -> None:
     """The namespace of the workflows exists, and nothing is special about it."""
-    shell.follow("1. Create a namespace")
+    shell.follow(STEPS["1. Create a namespace"])
     assert "vci" not in cluster.admin.get("Namespace", PLACED)["metadata"]["labels"]
 
 
 def test_2_it_is_labelled(cluster: Cluster, shell: Shell) -> None:
     """The label is what the profile selects."""
-    shell.follow("2. Label it")
+    shell.follow(STEPS["2. Label it"])
     assert cluster.admin.get("Namespace", PLACED)["metadata"]["labels"]["vci"] == "true"
 
 
 def test_3_the_profile_is_created(cluster: Cluster, shell: Shell) -> None:
     """The cluster says beforehand whom the rule meets; then the profile acts on the next Pod."""
-    shell.follow("3. Create the profile")
+    shell.follow(STEPS["3. Create the profile"])
     assert cluster.admin.find(*PROFILE)
     eventually(lambda: cluster.admin.find("ServiceAccount", "default", PLACED), "an account")
 
@@ -185,7 +94,7 @@ def test_3_the_profile_is_created(cluster: Cluster, shell: Shell) -> None:
 
 def test_4_the_workflow_runs_on_vci(cluster: Cluster, shell: Shell) -> None:
     """Each Pod of an unchanged workflow is on the virtual node, and says why."""
-    output = shell.follow("4. Submit the workflow")
+    output = shell.follow(STEPS["4. Submit the workflow"])
     assert output.count(VIRTUAL_NODE) == len(pods(cluster)) == 3
     traces = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     assert [trace["rules"] for trace in traces] == [["argo-workflows"]] * 3
@@ -193,7 +102,7 @@ def test_4_the_workflow_runs_on_vci(cluster: Cluster, shell: Shell) -> None:
 
 def test_5_the_profile_is_edited(cluster: Cluster, shell: Shell) -> None:
     """A change is stored, a slip of the pen is not; what runs stays as it is."""
-    shell.follow("5. Edit the profile", failing=1)
+    shell.follow(STEPS["5. Edit the profile"], failing=1)
     data = cluster.admin.get(*PROFILE)["data"]
     assert data["preferredSubnetIds"] == "subnet-3tispp1nai7vka8dpe1qg4vl"
     assert "matchLabels" in data["selectors"]
@@ -204,14 +113,14 @@ def test_5_the_profile_is_edited(cluster: Cluster, shell: Shell) -> None:
 
 def test_6_the_next_workflow_has_the_change(cluster: Cluster, shell: Shell) -> None:
     """Submitted again, the same workflow has the new subnet, on every Pod."""
-    output = shell.follow("6. Submit again")
+    output = shell.follow(STEPS["6. Submit again"])
     assert "subnet-2fe6kt7dgy8lc59gp67abcdef" not in output
     assert output.count("subnet-3tispp1nai7vka8dpe1qg4vl") == len(pods(cluster)) == 3
 
 
 def test_7_no_trace_is_left(cluster: Cluster, shell: Shell) -> None:
     """Afterwards the API server asks nobody, and the profile is gone."""
-    shell.follow("7. Leave no trace")
+    shell.follow(STEPS["7. Leave no trace"])
     assert not cluster.admin.list("MutatingWebhookConfiguration")
     assert not cluster.admin.list("ValidatingWebhookConfiguration")
     assert cluster.admin.find(*PROFILE) is None
@@ -219,5 +128,6 @@ def test_7_no_trace_is_left(cluster: Cluster, shell: Shell) -> None:
 
 def test_the_page_has_no_other_steps() -> None:
     """Each section of the page is one of the tests above, so that no command goes unchecked."""
-    numbers = [title.partition(".")[0] for title in STEPS]
+    numbers = [title.partition(".")[0] for title in STEPS if title]
+    assert not STEPS[""].commands
     assert numbers == [str(number) for number in range(8)]
