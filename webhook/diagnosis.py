@@ -52,6 +52,7 @@ def diagnose(observed: Observed, mode: Mode | None = None) -> Diagnosis:
         certificate,
         _release(observed),
         absent=_is_absent(observed),
+        elsewhere=_elsewhere(observed),
         unshared=observed.tls is None,
     )
     case = Case(observed, remedies, _called_hosts(observed))
@@ -101,6 +102,15 @@ def detect_mode(observed: Observed) -> tuple[Mode, str]:
 def _is_absent(observed: Observed) -> bool:
     """Tell whether there is nothing that has our names."""
     return observed.service is None and observed.mutating is None and observed.tls is None
+
+
+def _elsewhere(observed: Observed) -> tuple[str, str] | None:
+    """Tell which Service is called instead, where there is none of our name to be seen."""
+    if isinstance(observed.service, Service) or not isinstance(observed.mutating, Configuration):
+        return None
+    own = observed.names.namespace, observed.names.service
+    called = {entry.service for entry in observed.mutating.entries if entry.service}
+    return next(iter(called)) if len(called) == 1 and own not in called else None
 
 
 def _release(observed: Observed) -> tuple[str, str] | None:

@@ -42,6 +42,7 @@ class Remedies:
     certificate: str = ""  # cert-manager's Certificate, where the Secret names it
     release: tuple[str, str] | None = None  # name and namespace, where Helm installed it
     absent: bool = False  # there is nothing of these names
+    elsewhere: tuple[str, str] | None = None  # the Service that is called, where ours is not seen
     unshared: bool = False  # no Secret has the pair
 
     def reissue(self) -> Remedy:
@@ -83,8 +84,10 @@ class Remedies:
         )
 
     def point(self, configuration: Configuration, index: int, path: str) -> Remedy:
-        """Have an entry call our Service."""
+        """Have an entry call our Service, unless it is the other that is meant."""
         names = self.names
+        if self.elsewhere is not None:
+            return self._look_there(*self.elsewhere)
         service = {"namespace": names.namespace, "name": names.service, "path": path, "port": 443}
         operation = {
             "op": "add",
@@ -123,6 +126,8 @@ class Remedies:
 
     def install(self) -> Remedy:
         """Have an object again that belongs to the installation."""
+        if self.elsewhere is not None:
+            return self._look_there(*self.elsewhere)
         if self.absent:
             return Remedy(
                 "install it, or say where it is and what its Service is called: --own-namespace, "
@@ -134,6 +139,12 @@ class Remedies:
         return Remedy(
             "have Helm write it again, from the chart and with the values that were used",
             f"helm upgrade {name} {CHART} --namespace {namespace} --reset-then-reuse-values",
+        )
+
+    def _look_there(self, namespace: str, service: str) -> Remedy:
+        return Remedy(
+            "it seems to be installed where the API server calls; look there",
+            f"vci-webhook doctor --own-namespace {namespace} --service-name {service}",
         )
 
     def _ensure(self) -> Remedy:

@@ -146,6 +146,32 @@ def test_check_works_with_the_documented_rights(patient: Doctored) -> None:
     )
 
 
+def test_check_need_not_list_configurations_when_it_is_told_the_name(patient: Doctored) -> None:
+    """To read the one takes less of a right than to look for it."""
+    admin = patient.cluster.admin
+    manifests = read_manifests(EXAMPLES / "rbac-doctor.yaml")
+    role = next(m for m in manifests if m["metadata"]["name"] == "vci-webhook-check")
+    less = [r for r in role["rules"] if "mutatingwebhookconfigurations" not in r["resources"]]
+    check = ("python", "-m", "webhook", "check", "--cluster", "--output=json")
+
+    def notes(*flags: str) -> list[str]:
+        done = patient.run("operator", *check, *flags)
+        (judged,) = json.loads(done.stdout)["files"]
+        found: list[str] = judged["cluster"]["notes"]
+        return found
+
+    admin.apply({**role, "rules": less})
+    try:
+        (note,) = eventually(notes, "a right that is missing", 20)
+        assert note.startswith(
+            "not judged: whether the webhook is called for what rules match: 403"
+        )
+        assert notes(f"--service-name={NAME}") == []
+    finally:
+        admin.apply(role)
+    eventually(lambda: not notes(), "the rights again", 20)
+
+
 @pytest.mark.parametrize("kind", [MUTATING, VALIDATING])
 def test_an_emptied_bundle(patient: Doctored, kind: str) -> None:
     """The command writes it again."""

@@ -109,6 +109,14 @@ def test_all_of_it_is_named_after_the_service(release: Release) -> None:
     ]
 
 
+def test_whoever_looks_in_the_wrong_namespace_is_sent_to_the_right_one(release: Release) -> None:
+    """The configuration tells where the Service is; nothing is to be changed."""
+    rows = run(release, "doctor", "--own-namespace=placed")["rows"]
+    wrong = [row for row in rows if row["severity"] == "error" and row["command"]]
+    look = f"vci-webhook doctor --own-namespace {TRIAL} --service-name {NAME}"
+    assert {row["command"] for row in wrong if "Secret" not in row["what"]} == {look}
+
+
 def test_what_is_missing_comes_back_by_helm(release: Release) -> None:
     """The command is for this release; the certs program then writes the bundle."""
     admin = release.admin

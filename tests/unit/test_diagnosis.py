@@ -256,6 +256,16 @@ class TestConfigurations:
         assert row.finding == "calls where.else.svc, not our Service vci-webhook.vci-webhook.svc"
         assert '"name":"vci-webhook"' in row.remedy.command
 
+    @pytest.mark.parametrize("service", [None, Unread("may not be read", "get services")])
+    def test_where_ours_is_not_there_the_other_may_be_meant(self, service: Any) -> None:
+        """Nobody is told to turn a configuration away from where the webhook is."""
+        other = configuration(MUTATING, CA, service=("platform", "hook"))
+        rows = wrong(good(mutating=other, service=service, endpoints=()))
+        commands = {row.what: row.remedy.command for row in rows}
+        look = "vci-webhook doctor --own-namespace platform --service-name hook"
+        assert commands[MUTATING_ROW] == look
+        assert commands.get(SERVICE_ROW, look) == look
+
     def test_another_path_is_not_ours(self) -> None:
         """The two configurations are not each other's."""
         row = only(good(mutating=configuration(MUTATING, CA, path="/validate")))
