@@ -19,7 +19,7 @@ SECTION = re.compile(r"^## (?P<title>.+)$", re.MULTILINE)
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 KINDS = {"sh", "text", "console", "yaml"}
 END, FAILED = "=== done ===", "=== failed ==="
-PATIENCE_SECONDS = 300.0  # for the whole page, so that a command which hangs is a failure
+PATIENCE_SECONDS = 600.0  # for all that is typed, so that a command which hangs is a failure
 
 
 @dataclass(frozen=True, slots=True)
