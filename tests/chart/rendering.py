@@ -70,7 +70,7 @@ class Chart:
 
     def render(self, values: Values, *flags: str, **where: str) -> "Rendered":
         """Render it to a good end; a file is rendered once, whoever asks."""
-        key = (values, flags, *where.items())
+        key = (values, flags, *sorted({"kubernetes": KUBERNETES[-1], **where}.items()))
         if isinstance(values, Path) and key in self._known:
             return self._known[key]
         done = self.attempt(values, *flags, **where)
