@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from webhook.diagnosis_calls import judge_configurations
-from webhook.diagnosis_pairs import Case, judge_certificates
+from webhook.diagnosis_pairs import CA, Case, judge_certificates
 from webhook.diagnosis_rules import judge_profile
 from webhook.findings import Row, counted, unread
 from webhook.observed import (
@@ -53,7 +53,7 @@ def diagnose(observed: Observed, mode: Mode | None = None) -> Diagnosis:
         _release(observed),
         absent=_is_absent(observed),
         elsewhere=_elsewhere(observed),
-        unshared=observed.tls is None,
+        unshared=_is_unshared(observed),
     )
     case = Case(observed, remedies, _called_hosts(observed))
     rows = [
@@ -102,6 +102,12 @@ def detect_mode(observed: Observed) -> tuple[Mode, str]:
 def _is_absent(observed: Observed) -> bool:
     """Tell whether there is nothing that has our names."""
     return observed.service is None and observed.mutating is None and observed.tls is None
+
+
+def _is_unshared(observed: Observed) -> bool:
+    """Tell whether the Secret has no CA, as one of ``kubectl create secret tls`` has none."""
+    tls = observed.tls
+    return tls is None or (isinstance(tls, Secret) and not tls.data.get(CA))
 
 
 def _elsewhere(observed: Observed) -> tuple[str, str] | None:

@@ -21,7 +21,7 @@ from webhook.certificates import (
     why_untrusted,
 )
 from webhook.findings import Row, counted, unread
-from webhook.observed import Observed, Presented, Secret, Unread
+from webhook.observed import Observed, Presented, Secret, Service, Unread
 from webhook.remedies import Remedies, Remedy
 from webhook.wording import listed, quoted
 
@@ -114,13 +114,23 @@ def _judge_secret(case: Case) -> Iterator[Row]:
     seen, repair = case.observed.tls, case.remedies.reissue()
     if isinstance(seen, Unread):
         yield unread(case.secret, seen)
+    elif seen is None and case.remedies.mode == "provided" and _is_nobody_ready(case.observed):
+        finding = "does not exist, and no server is ready: they may wait for it"
+        yield Row("error", case.secret, finding, case.remedies.issue())
     elif seen is None and case.remedies.mode == "provided":
         finding = "does not exist, so the servers have their pair from elsewhere"
         yield Row("note", case.secret, finding)
     elif seen is None:
-        yield Row("error", case.secret, "does not exist", repair)
+        yield Row("error", case.secret, "does not exist", case.remedies.issue())
     else:
         yield from _judge_pair(case, case.secret, seen.data, repair)
+
+
+def _is_nobody_ready(observed: Observed) -> bool:
+    """Tell whether there is a Service that nobody answers for."""
+    if not isinstance(observed.service, Service) or isinstance(observed.endpoints, Unread):
+        return False
+    return not any(endpoint.ready for endpoint in observed.endpoints)
 
 
 def _judge_mount(case: Case) -> Iterator[Row]:

@@ -43,7 +43,7 @@ class Remedies:
     release: tuple[str, str] | None = None  # name and namespace, where Helm installed it
     absent: bool = False  # there is nothing of these names
     elsewhere: tuple[str, str] | None = None  # the Service that is called, where ours is not seen
-    unshared: bool = False  # no Secret has the pair
+    unshared: bool = False  # no Secret has the CA besides the pair
 
     def reissue(self) -> Remedy:
         """Have another serving certificate."""
@@ -59,6 +59,17 @@ class Remedies:
             f"kubectl create {secret.replace(' ', ' generic ', 1)} --type kubernetes.io/tls "
             "--from-file tls.crt --from-file tls.key --from-file ca.crt --dry-run=client "
             "--output yaml | kubectl apply --filename -",
+        )
+
+    def issue(self) -> Remedy:
+        """Have a serving certificate where there is none."""
+        names = self.names
+        if self.mode != "certManager":
+            return self.reissue()
+        return Remedy(
+            "see why cert-manager does not issue it",
+            f"kubectl describe certificate {self.certificate or names.service} "
+            f"--namespace {names.namespace}",
         )
 
     def publish(self, configuration: Configuration, index: int) -> Remedy:

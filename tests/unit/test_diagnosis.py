@@ -44,7 +44,7 @@ from webhook.observed import (
     Service,
     Unread,
 )
-from webhook.remedies import check_flags
+from webhook.remedies import Remedy, check_flags
 
 CA = authority()
 SERVING = pair(CA)
@@ -221,8 +221,10 @@ class TestBundles:
             "kubectl patch mutatingwebhookconfiguration vci-webhook --type json"
         )
         assert "/webhooks/0/clientConfig/caBundle" in patched.command
-        (row,) = wrong(good("provided", mutating=empty, tls=None, mount=None))
-        assert (row.remedy.text, row.remedy.command) == ("put the CA of the certificate there", "")
+        without_ca = Secret({**files(SERVING, CA), "ca.crt": b""})
+        for secret in (None, without_ca):
+            row = only(good("provided", mutating=empty, tls=secret, mount=None))
+            assert row.remedy == Remedy("put the CA of the certificate there")
 
     def test_names_that_are_not_the_usual_stand_in_the_command(self) -> None:
         """The certs program is told what the doctor was told."""
@@ -337,7 +339,8 @@ class TestConfigurations:
         both = replace(fine, entries=(enforced, *fine.entries))
         rows = judged(good(mutating=both))
         assert [row.severity for row in rows if row.what.startswith(MUTATING)] == ["ok", "ok"]
-        assert ["for 0 of 1 namespace," in finding for finding in about(rows, rows[4].what)]
+        (finding,) = about(rows, f"{MUTATING_ROW} enforced")
+        assert " for 0 of 1 namespace, " in finding
         row = wrong(good(mutating=both, namespaces={"batch": {}}))[0]
         assert row.what == f"{MUTATING_ROW} x.vci-webhook.test"
         assert row.remedy.command == "kubectl label namespace NAME vci=true"
@@ -374,8 +377,19 @@ class TestCertificates:
         row = only(good(tls=None))
         assert (row.what, row.finding, row.remedy.command) == (SECRET_ROW, "does not exist", ENSURE)
         row = only(good("certManager", tls=None, mutating=_injected()))
-        assert row.remedy.command == "kubectl delete secret vci-webhook-tls --namespace vci-webhook"
+        assert row.remedy.command == (
+            "kubectl describe certificate vci-webhook --namespace vci-webhook"
+        )
         assert wrong(good("provided", tls=None)) == []
+
+    def test_a_missing_secret_that_servers_wait_for(self) -> None:
+        """A person has to bring it, who is told how; where servers run they have their own."""
+        endpoints = (Endpoint("10.0.0.7", 8443, ready=False),)
+        waiting: dict[str, Any] = {"endpoints": endpoints, "presented": (), "mount": None}
+        rows = wrong(good("provided", tls=None, **waiting))
+        row = next(row for row in rows if row.what == SECRET_ROW)
+        assert row.finding == "does not exist, and no server is ready: they may wait for it"
+        assert row.remedy.command.startswith("kubectl create secret generic vci-webhook-tls ")
 
     @pytest.mark.parametrize(
         ("changed", "said"),
