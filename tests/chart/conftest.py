@@ -16,7 +16,7 @@ def programs(pytestconfig: pytest.Config) -> binaries.Binaries:
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     try:
         with capture.global_and_fixture_disabled():
-            return binaries.locate(lambda line: print(line, file=sys.stderr, flush=True))
+            return binaries.locate(_say, binaries.FOR_THE_CHART)
     except (binaries.UnavailableError, binaries.BuildError) as error:
         lack(str(error))
 
@@ -25,3 +25,7 @@ def programs(pytestconfig: pytest.Config) -> binaries.Binaries:
 def chart(programs: binaries.Binaries, tmp_path_factory: pytest.TempPathFactory) -> Chart:
     """Have the chart, and the helm that renders it."""
     return Chart(Path(programs["helm"]), tmp_path_factory.mktemp("helm"))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
