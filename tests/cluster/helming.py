@@ -18,6 +18,7 @@ from tests.cluster.binaries import CERTIFICATE_CRDS, MONITORING_CRDS, Binaries
 from tests.cluster.client import Client, Object, Watch
 from tests.cluster.control_plane import EXAMPLES, PODS_CREATED, Cluster, ControlPlane, control_plane
 from tests.cluster.node.agent import Agent
+from tests.cluster.node.image import Image
 from tests.cluster.node.running import PLACED_HERE, running_node
 from tests.cluster.nodes import RUNNING
 from tests.cluster.process import eventually
@@ -153,9 +154,9 @@ class Release:
         return self.helm.run("uninstall", self.name, "--namespace", self.namespace, "--wait")
 
     def test(self) -> "subprocess.CompletedProcess[str]":
-        """Run its test."""
+        """Run its test; without ``--logs``, as the node has no port from which to read them."""
         flags = ("--namespace", self.namespace, "--timeout", PATIENCE)
-        return self.helm.attempt("test", self.name, *flags, "--logs")
+        return self.helm.attempt("test", self.name, *flags)
 
     def values(self) -> Object:
         """Give the values that were set."""
@@ -244,14 +245,14 @@ def _await_last(admin: Client, kind: str, name: str, versions: Versions) -> None
 
 
 @contextmanager
-def helming(folder: Path, programs: Binaries) -> Iterator[Helm]:
+def helming(folder: Path, programs: Binaries, image: Image | None = None) -> Iterator[Helm]:
     """Have a cluster in which nothing of ours was ever installed, and helm."""
     flags: dict[str, object] = {**API_SERVER_FLAGS}
     with (
         control_plane(
             folder, programs, api_server_flags=flags, audited=(PODS_CREATED, *DELETIONS)
         ) as cluster,
-        running_node(cluster.plane, cluster.admin, sync_seconds=1.0) as node,
+        running_node(cluster.plane, cluster.admin, image, sync_seconds=1.0) as node,
     ):
         _define_resources(cluster.plane)
         home = folder / "helm"

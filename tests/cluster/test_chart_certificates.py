@@ -92,6 +92,23 @@ def test_provided(release: Release, before: object) -> None:
     assert release.pods("certs") == []
 
 
+def test_helm_test_tells_a_wrong_bundle(release: Release) -> None:
+    """It passes when all is well, and fails while the bundle is not the one of the certificate.
+
+    Here nobody repairs it, as while the certs program is away.
+    """
+    assert release.test().returncode == 0
+    right = release.admin.get(MUTATING, NAME)["webhooks"]
+    other = base64.b64encode(issue(release.helm, "other").authority).decode()
+    wrong = [
+        {**each, "clientConfig": {**each["clientConfig"], "caBundle": other}} for each in right
+    ]
+    release.admin.patch(MUTATING, NAME, "", {"webhooks": wrong})
+    broken = release.test()
+    release.admin.patch(MUTATING, NAME, "", {"webhooks": right})
+    assert broken.returncode == 1
+
+
 def test_from_provided_to_self_loses_nothing(
     release: Release, before: dict[Stored, object]
 ) -> None:

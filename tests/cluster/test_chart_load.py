@@ -1,6 +1,7 @@
 """Nobody notices that the chart is upgraded, rolled back or taken away: creates go on.
 
-``failurePolicy`` is ``Fail``: each review that is lost is a Pod that is not created.
+The namespace has the label for the second entry, whose ``failurePolicy`` is ``Fail``: each review
+that is lost is a Pod that is not created.
 """
 
 import json
@@ -35,7 +36,8 @@ CHART_VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))["appVe
 RATE = 50.0
 LOADED = "loaded"
 ROUNDS = 10 if SOAK else 1
-OWN = {"podLabels": {"example.com/team": "platform"}, "webhook": {"failurePolicy": "Fail"}}
+ENFORCED = {**LABEL, "vci-webhook/enforced": "true"}
+OWN = {"podLabels": {"example.com/team": "platform"}, "webhook": {"enforced": {"enabled": True}}}
 SHORTER = {"certificates": {"self": {"servingLifetime": "15d", "caLifetime": "365d"}}}
 
 
@@ -43,7 +45,7 @@ SHORTER = {"certificates": {"self": {"servingLifetime": "15d", "caLifetime": "36
 def before(helm: Helm) -> dict[Stored, object]:
     """Make the namespaces and the profile, and tell what there is without a release."""
     admin = helm.cluster.admin
-    create_namespace(admin, LOADED, LABEL)
+    create_namespace(admin, LOADED, ENFORCED)
     create_release_namespace(admin, NAME)
     admin.apply(profile(MARK))
     return dict(stored_objects(admin))
@@ -108,6 +110,7 @@ def test_upgrade_and_rollback_lose_nothing(release: Release) -> None:
     In no version of the webhook configurations that was ever stored does an entry lack its bundle,
     and everybody's own values stay.
     """
+    assert policies(release) == ["Ignore", "Fail"]
     first = release.bundles()
     with (
         watching(release.admin, MUTATING, NAME) as mutating,
@@ -125,6 +128,12 @@ def test_upgrade_and_rollback_lose_nothing(release: Release) -> None:
     assert len(stored) > 2 + 2 * ROUNDS
     assert {bundle for each in stored for bundle in bundles_of(each)} == set(first)
     assert first[0]
+
+
+def policies(release: Release) -> list[str]:
+    """Give the policy of each entry."""
+    webhooks = release.admin.get(MUTATING, release.fullname)["webhooks"]
+    return [webhook["failurePolicy"] for webhook in webhooks]
 
 
 def image_tags(release: Release) -> set[str]:

@@ -56,6 +56,7 @@ class Network:
         self._proc.mkdir(parents=True)
         _run("mount", "-t", "proc", "proc", self._proc)
         add_address(API_SERVER_ADDRESS)
+        (self._proc / "sys/net/ipv4/ip_forward").write_text("1")  # from one Pod to another
         try:
             yield self
         finally:
