@@ -1,5 +1,6 @@
 """What holds for everything that the chart renders, with each of its options."""
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +136,12 @@ def test_names_come_from_the_release(
 
 def test_a_package_has_what_it_needs_and_nothing_else(chart: Chart, tmp_path: Path) -> None:
     """``helm package`` makes an archive that renders alike."""
-    packed = chart.run("package", CHART, "--destination", tmp_path)
-    assert not packed.returncode, packed.stderr
+    done = chart.run("package", CHART, "--destination", tmp_path)
+    assert not done.returncode, done.stderr
     (archive,) = tmp_path.glob("vci-webhook-*.tgz")
+    with tarfile.open(archive) as packed:
+        kinds = {Path(name).suffix or Path(name).name for name in packed.getnames()}
+    assert kinds == {".yaml", ".tpl", ".txt", ".json", ".md", "LICENSE", ".helmignore"}
     flags = ("--namespace", NAMESPACE, "--kube-version", KUBERNETES[-1])
     rendered = [
         chart.run("template", RELEASE, source, *flags).stdout for source in (archive, CHART)
