@@ -11,6 +11,7 @@ from tests.cluster.deployed import deployed
 from tests.cluster.node.agent import Agent
 from tests.cluster.node.image import python_image
 from tests.cluster.node.pod import RunningPod
+from tests.cluster.process import eventually
 from webhook.cli import main
 
 SERVICE = "Service vci-webhook/vci-webhook"
@@ -61,6 +62,7 @@ def test_replicas_are_found_and_their_own_view_is_the_same(
         ]
         assert judged[1]["finding"] == pair["finding"]
         here.scale(0)
+        eventually(lambda: not here.endpoints(), "a Service without endpoints")
         (row,) = (row for row in rows_from_outside(cluster) if row["what"] == SERVICE)
         assert (row["severity"], row["finding"].partition(" (")[0]) == (
             "error",
@@ -71,6 +73,7 @@ def test_replicas_are_found_and_their_own_view_is_the_same(
             "--selector app.kubernetes.io/name=vci-webhook"
         )
         here.scale(1)
+        eventually(here.endpoints, "an endpoint")
         assert SERVICE in [
             row["what"] for row in rows_from_outside(cluster) if row["severity"] == "ok"
         ]
