@@ -71,6 +71,21 @@ chart-docs: $(INSTALLED)  ## write the table of values in the chart's README ane
 record: $(INSTALLED)  ## record the AdmissionReviews of tests/recorded again, from a real control plane
 	@$(BIN)/python -m tests.cluster.record
 
+# Needs no .venv: Python, and docker, podman or buildah.
+.PHONY: image
+image:  ## build the image with docker, podman or buildah; IMAGE=, BASE=, ENGINE=, SOURCE=, WHEELS=, PIP_CONF=, FLAGS= (docs/image.md)
+	@$(PYTHON) -m tools.image --image='$(IMAGE)' --base='$(BASE)' --engine='$(ENGINE)' --source='$(SOURCE)' \
+		--wheels='$(WHEELS)' --pip-conf='$(PIP_CONF)' -- $(FLAGS)
+
+.PHONY: licences
+licences: $(INSTALLED)  ## write docs/licences.md anew from the lock
+	@$(BIN)/python -m tools.image.licences
+
+.PHONY: audit
+audit: $(INSTALLED)  ## look up known vulnerabilities of what the image contains, and of what builds it (needs the network)
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements/runtime.txt
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements/image.txt
+
 # --no-config and --no-emit-index-url: the lock must not tell from where the machine that wrote it downloads.
 UV_COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --upgrade \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"

@@ -75,6 +75,7 @@ STEPS = (
     Step("branch coverage", (sys.executable, "-m", "coverage", "report")),
     Step("fuzzing", (sys.executable, "-m", "tests.fuzz"), needs="atheris"),
     Step("chart tests", (*PYTEST, "tests/chart"), tests=True),
+    Step("image tests", (*PYTEST, "tests/image"), tests=True),
     Step("control-plane tests", (*PYTEST, "tests/cluster"), tests=True),
 )
 

@@ -126,5 +126,7 @@ def test_every_gate_is_among_the_steps() -> None:
         "contract tests",
         "branch coverage",
         "fuzzing",
+        "chart tests",
+        "image tests",
         "control-plane tests",
     ]

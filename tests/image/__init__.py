@@ -1,0 +1,1 @@
+"""The image: built from nothing but packages, looked at, and run."""

@@ -1,0 +1,1 @@
+"""Builds the image: ``make image``, and what the Dockerfile runs in its build stage."""
