@@ -50,6 +50,12 @@ def test_a_token_is_mounted_only_where_it_is_used(chart: Chart, values: Path) ->
 
 
 @each_file
+def test_services_set_no_variables(chart: Chart, values: Path) -> None:
+    """A Service of our name would set ``VCI_WEBHOOK_PORT``, which is a setting of the server."""
+    assert not any(pod["enableServiceLinks"] for pod in chart.render(values).pods().values())
+
+
+@each_file
 def test_resources_are_set(chart: Chart, values: Path) -> None:
     """Each container asks for CPU and memory, is limited in memory, and never in CPU."""
     for pod in chart.render(values).pods().values():
