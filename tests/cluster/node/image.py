@@ -24,10 +24,14 @@ class Image:
     folders: tuple[Path, ...]
     environment: Mapping[str, str]
     user: int = 65532
+    unpacked: Path | None = None  # a whole root file system, instead of folders
 
     def mount_commands(self) -> list[str]:
         """Give the shell commands that build the root in the current folder."""
-        return [line for folder in self.folders for line in _mount(folder)]
+        if self.unpacked is None:
+            return [line for folder in self.folders for line in _mount(folder)]
+        layers = f"lowerdir={self.unpacked},upperdir=$PWD/upper,workdir=$PWD/work"
+        return ["mkdir upper work root", f'mount -t overlay -o "{layers}" image root', "cd root"]
 
 
 def _mount(path: Path) -> list[str]:
@@ -38,6 +42,11 @@ def _mount(path: Path) -> list[str]:
     if path.is_file():
         make = f"mkdir -p '.{path.parent}'; touch '{there}'"
     return [make, f"mount --rbind '{path}' '{there}'", f"mount -o remount,bind,ro '{there}'"]
+
+
+def unpacked_image(root: Path, environment: Mapping[str, str]) -> Image:
+    """Give an image that was built; it need not have a shell or any program of this machine."""
+    return Image((), environment, unpacked=root)
 
 
 def python_image() -> Image:

@@ -5,6 +5,7 @@ volumes, and a user namespace in which the user is who the Pod says, without any
 """
 
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,24 @@ class Identity:
         give_up = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
         return [*become, *give_up, *(["--no-new-privs"] if self.no_new_privileges else [])]
 
+    def command_into(self, root: str, working_folder: str) -> list[str]:
+        """Give the beginning of one that does so while it enters a root without programs for it.
+
+        The new user is not root in its namespace, and so has no capability after the next exec.
+        """
+        give_up = [_path("setpriv"), "--no-new-privs"] if self.no_new_privileges else []
+        become = [
+            _path("unshare"),
+            "--user",
+            f"--map-user={self.user}",
+            f"--map-group={self.group}",
+        ]
+        return [*give_up, *become, f"--root={root}", f"--wd={working_folder}", "--"]
+
+
+def _path(program: str) -> str:
+    return shutil.which(program, path=TOOLS) or program
+
 
 def identity_of(pod: Object, container: Object, image: Image) -> Identity:
     """Read the security contexts of Pod and container; the container's own comes first."""
@@ -83,11 +102,20 @@ class Root:
             "mkdir -p proc dev; mount -t proc proc proc; mount --rbind /dev dev",
             *(line for mount in self.mounts for line in mount.commands()),
             *(["mount -o remount,bind,ro ."] if self.identity.read_only_root else []),
-            "pivot_root . .; umount --lazy .",
-            f"cd {shlex.quote(self.working_folder)}; PATH=$kept",
-            f"exec {shlex.join([*self.identity.command(), *command])}",
+            *self._become(command),
         ]
         return ["unshare", "--mount", "/bin/sh", "-c", "\n".join(lines)]
+
+    def _become(self, command: Sequence[str]) -> list[str]:
+        """Leave everything else behind; without util-linux in the image, by chroot."""
+        if self.image.unpacked is None:
+            return [
+                "pivot_root . .; umount --lazy .",
+                f"cd {shlex.quote(self.working_folder)}; PATH=$kept",
+                f"exec {shlex.join([*self.identity.command(), *command])}",
+            ]
+        enter = self.identity.command_into(".", self.working_folder)
+        return [f"PATH=$kept; exec {shlex.join([*enter, *command])}"]
 
 
 def unenforced(pod: Object) -> list[str]:

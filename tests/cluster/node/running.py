@@ -9,7 +9,7 @@ from typing import Any
 from tests.cluster.client import Client, Object
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.node.agent import Agent
-from tests.cluster.node.image import python_image
+from tests.cluster.node.image import Image, python_image
 from tests.cluster.node.network import Network
 from tests.cluster.node.settings import Settings
 from tests.cluster.nodes import RUNNING, RUNNING_NODE, create_node
@@ -23,8 +23,13 @@ PLACED_HERE: Object = {
 
 
 @contextmanager
-def running_node(plane: ControlPlane, admin: Client, **settings: Any) -> Iterator[Agent]:
-    """Have the node until the block ends. Pods get there by ``PLACED_HERE`` in their spec."""
+def running_node(
+    plane: ControlPlane, admin: Client, ours: Image | None = None, **settings: Any
+) -> Iterator[Agent]:
+    """Have the node until the block ends. Pods get there by ``PLACED_HERE`` in their spec.
+
+    ``ours`` is the image ``vci-webhook``, unless told the packages of this checkout.
+    """
     folder = Path(mkdtemp(prefix="node-", dir=plane.folder))
     image = python_image()
     with Network(folder).up() as network:
@@ -34,7 +39,7 @@ def running_node(plane: ControlPlane, admin: Client, **settings: Any) -> Iterato
             folder=folder,
             network=network,
             api_server_port=plane.port,
-            images={"python": image, "vci-webhook": image},
+            images={"python": image, "vci-webhook": ours or image},
             **settings,
         )
         try:
