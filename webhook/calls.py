@@ -1,8 +1,4 @@
-"""Whether a rule can act at all: what it selects, and for what the API server calls the webhook.
-
-All entries of a configuration count together. Their matchConditions are not evaluated, so that
-what is called for may be less than is told here, and never more.
-"""
+"""Why a rule can never act where the API server calls the webhook, and what to label about it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +6,7 @@ from dataclasses import dataclass
 from webhook import vci
 from webhook.labels import Allowed, Requirement, Selector
 from webhook.observed import Configuration, Entry, Labels
+from webhook.reach import Namespaces, Reach, asking, both, contradiction
 from webhook.rules import Rule
 from webhook.wording import listed, quoted
 
@@ -19,7 +16,6 @@ _NAMED_LIMIT = 10  # namespaces in a command; more are a person's to choose from
 _OPTED_IN = Requirement(vci.OPT_OUT, "NotIn", frozenset({"false"}))
 _NOT_SYSTEM = Requirement(NAME_LABEL, "NotIn", vci.SYSTEM_NAMESPACES)
 
-Namespaces = Mapping[str, Labels]
 Changes = Mapping[str, str | None]  # what labels become; None is none
 
 
@@ -45,38 +41,6 @@ class Advice:
         return f"{self.finding}; {todo}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The namespaces that a rule matches, and for which of them the webhook is called.
-
-    Without a configuration that is not known.
-    """
-
-    rule: Rule
-    matched: Namespaces
-    called: Namespaces | None
-
-
-def asking(configuration: Configuration) -> tuple[Entry, ...]:
-    """Give the entries that ask about new Pods."""
-    return tuple(entry for entry in configuration.entries if "CREATE" in entry.operations)
-
-
-def reach_of(rule: Rule, namespaces: Namespaces, configuration: Configuration | None) -> Reach:
-    """Tell which namespaces a rule matches, and which of them it is called for."""
-    selector = rule.namespace_selector
-    matched = {name: labels for name, labels in namespaces.items() if selector.matches(labels)}
-    if configuration is None:
-        return Reach(rule, matched, None)
-    entries = [entry for entry in asking(configuration) if not _contradiction(rule, entry)]
-    called = {
-        name: labels
-        for name, labels in matched.items()
-        if any(entry.selector.matches(labels) for entry in entries)
-    }
-    return Reach(rule, matched, called)
-
-
 def advise_about(reach: Reach, configuration: Configuration | None) -> Advice | None:
     """Say why a rule can never act, or meets nobody today; None when it may act.
 
@@ -86,7 +50,7 @@ def advise_about(reach: Reach, configuration: Configuration | None) -> Advice | 
     entries = asking(configuration) if configuration is not None else ()
     if _is_hopeless(rule) or (configuration is not None and not entries):
         return None
-    contradictions = [_contradiction(rule, entry) for entry in entries]
+    contradictions = [contradiction(rule, entry) for entry in entries]
     if configuration is not None and all(contradictions):
         return _against_each_other(rule, configuration, filter(None, contradictions))
     possible = [e for e, why in zip(entries, contradictions, strict=True) if not why]
@@ -123,21 +87,6 @@ def label_command(names: Sequence[str], namespaces: Namespaces, changes: Changes
     whom = names if 0 < len(names) <= _NAMED_LIMIT else ("NAME",)
     force = ["--overwrite"] if replaced else []
     return " ".join(["kubectl label namespace", *whom, *words, *force])
-
-
-def _contradiction(rule: Rule, entry: Entry) -> str:
-    """Name a label by which a rule never selects what an entry is called for."""
-    for mine, theirs in (
-        (rule.namespace_selector, entry.selector),
-        (rule.object_selector, entry.objects),
-    ):
-        if key := _both(mine, theirs).contradiction():
-            return key
-    return ""
-
-
-def _both(one: Selector, other: Selector) -> Selector:
-    return Selector((*one.requirements, *other.requirements))
 
 
 def _is_hopeless(rule: Rule) -> bool:
@@ -186,8 +135,8 @@ def _labellings(
 ) -> Iterator[tuple[Entry, Changes]]:
     """Yield each way to label namespaces so that a rule matches and an entry calls for them."""
     for entry in entries:
-        both = _both(rule.namespace_selector, entry.selector)
-        if changes := labels_to_match(both, namespaces.values()):
+        selector = both(rule.namespace_selector, entry.selector)
+        if changes := labels_to_match(selector, namespaces.values()):
             yield entry, changes
 
 

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from webhook import vci
-from webhook.calls import Reach, advise_about, asking, reach_of
+from webhook.calls import advise_about
 from webhook.labels import Requirement, Selector
 from webhook.mutate import is_exempt, opts_out
 from webhook.observed import Configuration
 from webhook.pod import Pod
 from webhook.problems import Problem
 from webhook.profile import Profile
+from webhook.reach import Reach, asking, reaches_of
 from webhook.rules import Rule
 from webhook.wording import listed, quoted
 
@@ -106,8 +107,7 @@ def rule_uses(
             len(reach.called) if reach is not None and reach.called is not None else None,
             pods[rule.path] if pods is not None else None,
         )
-        for rule in profile.rules
-        for reach in [_reach(rule, surroundings)]
+        for rule, reach in zip(profile.rules, _reaches(profile, surroundings), strict=True)
     )
 
 
@@ -123,16 +123,17 @@ def advise_in_cluster(
             "new Pods at /mutate; have it do that"
         )
         problems.append(Problem("warning", "selectors", message))
-    for rule in profile.rules:
-        if (reach := _reach(rule, surroundings)) is not None:
+    for reach in _reaches(profile, surroundings):
+        if reach is not None:
             problems += _advise_rule(reach, profile, surroundings)
     return tuple(problems)
 
 
-def _reach(rule: Rule, surroundings: Surroundings) -> Reach | None:
+def _reaches(profile: Profile, surroundings: Surroundings) -> Sequence[Reach | None]:
+    """Tell how far each rule reaches; None where namespaces could not be read."""
     if surroundings.namespaces is None:
-        return None
-    return reach_of(rule, surroundings.namespaces, surroundings.configuration)
+        return [None] * len(profile.rules)
+    return reaches_of(profile.rules, surroundings.namespaces, surroundings.configuration)
 
 
 def _advise_rule(reach: Reach, profile: Profile, surroundings: Surroundings) -> Iterator[Problem]:

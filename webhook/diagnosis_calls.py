@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from webhook.calls import asking, label_command, labels_to_match
+from webhook.calls import label_command, labels_to_match
 from webhook.certificates import (
     Chain,
     common_name,
@@ -16,6 +16,7 @@ from webhook.cluster_advice import eligible
 from webhook.diagnosis_pairs import Case, Source, published, sources
 from webhook.findings import Row, counted, unread
 from webhook.observed import Configuration, Entry, Labels, Unread
+from webhook.reach import asking
 from webhook.remedies import Remedy
 from webhook.vci import SYSTEM_NAMESPACES
 from webhook.wording import listed, quoted

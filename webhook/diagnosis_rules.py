@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from webhook.calls import Reach, advise_about, asking, reach_of
+from webhook.calls import advise_about
 from webhook.cluster_advice import eligible
 from webhook.diagnosis_pairs import Case
 from webhook.findings import Row, counted, unread
 from webhook.observed import Configuration, LiveProfile, Unread
 from webhook.problems import Severity
 from webhook.profile import Profile
+from webhook.reach import Reach, asking, reaches_of
 from webhook.remedies import Remedy, check_flags
 from webhook.vci import SYSTEM_NAMESPACES
 from webhook.wording import listed, quoted, shortened
@@ -60,7 +61,7 @@ def _judge_rules(case: Case, profile: Profile) -> Iterator[Row]:
     excluded = SYSTEM_NAMESPACES | {observed.names.namespace}
     namespaces = eligible(observed.namespaces, excluded)
     calls = observed.mutating if isinstance(observed.mutating, Configuration) else None
-    reaches = [reach_of(rule, namespaces, calls) for rule in profile.rules]
+    reaches = reaches_of(profile.rules, namespaces, calls)
     wrong = [advice for reach in reaches if (advice := advise_about(reach, calls))]
     for advice in wrong[:_ADVISED_LIMIT]:
         what = f"rule {shortened(advice.rule.name)}, {advice.path}"

@@ -14,11 +14,11 @@ from webhook.calls import (
     advise_about,
     label_command,
     labels_to_match,
-    reach_of,
 )
 from webhook.labels import Requirement, Selector
 from webhook.observed import Configuration, Entry
 from webhook.profile import parse_profile
+from webhook.reach import reaches_of
 from webhook.rules import Rule
 
 NAME = "kubernetes.io/metadata.name"
@@ -88,7 +88,8 @@ def configured(*entries: Entry) -> Configuration:
 def advice(rule: Rule, namespaces: dict[str, dict[str, str]], *entries: Entry) -> Advice | None:
     """Ask for advice about a rule."""
     configuration = configured(*entries)
-    return advise_about(reach_of(rule, namespaces, configuration), configuration)
+    (reach,) = reaches_of([rule], namespaces, configuration)
+    return advise_about(reach, configuration)
 
 
 TEAM = rule_for(labels(team="film"))
@@ -138,7 +139,7 @@ class TestNeverCalled:
         many = cluster(**{f"n{number}": {"team": "film"} for number in range(11)})
         told = advice(TEAM, many, *CHART)
         assert told is not None
-        assert 'for "n0", "n1", "n2" and 8 more, the 11 namespaces' in told.finding
+        assert 'for "n0", "n1", "n10" and 8 more, the 11 namespaces' in told.finding
         assert told.command == "kubectl label namespace NAME vci=true"
 
     def test_an_entry_that_fails_is_the_last_resort(self) -> None:
@@ -174,10 +175,10 @@ class TestNeverCalled:
             a={"team": "film"}, b={"team": "film", ENFORCED: "true"}, c={"vci": "true"}
         )
         assert advice(TEAM, namespaces, *CHART) is None
-        reach = reach_of(TEAM, namespaces, configured(*CHART))
+        (reach,) = reaches_of([TEAM], namespaces, configured(*CHART))
         assert (list(reach.matched), list(reach.called or ())) == (["a", "b"], ["b"])
         assert advice(TEAM, cluster(a={"team": "film"}), EVERYWHERE) is None
-        assert reach_of(TEAM, namespaces, None).called is None
+        assert reaches_of([TEAM], namespaces, None)[0].called is None
 
 
 class TestNeverAtAll:
@@ -299,6 +300,17 @@ def test_nothing_that_can_act_is_told_to_be_unable(
     told = advice(rule, {"n": namespace}, *some)
     if acts and asked:
         assert told is None
+
+
+@given(st.lists(rules, max_size=3), st.lists(label_sets, max_size=5))
+def test_each_namespace_that_a_rule_selects_is_found(
+    some: list[Rule], labelled: list[dict[str, str]]
+) -> None:
+    """And no other, however many rules are looked at together."""
+    namespaces = {f"n{number}": each for number, each in enumerate(labelled)}
+    for rule, reach in zip(some, reaches_of(some, namespaces, None), strict=True):
+        matches = rule.namespace_selector.matches
+        assert reach.matched == {name: own for name, own in namespaces.items() if matches(own)}
 
 
 @given(selectors, st.lists(label_sets, max_size=3))

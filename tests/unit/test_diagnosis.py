@@ -602,7 +602,7 @@ class TestProfile:
         assert wrong(seen) == []
         note, fine = (row for row in judged(seen) if row.what == "rules")
         assert (note.severity, fine.severity) == ("note", "ok")
-        assert '"film0" acts in 1 of 3, not in "show", "film"; "film1"' in note.finding
+        assert '"film0" acts in 1 of 3, not in "film", "show"; "film1"' in note.finding
         assert note.finding.endswith("; and 2 other rules not in all")
 
     def test_of_many_rules_check_tells(self) -> None:
