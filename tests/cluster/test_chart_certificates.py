@@ -34,7 +34,11 @@ from tests.cluster.test_chart_load import LOADED, RATE, await_force, await_the_s
 from tests.cluster.workloads import create_namespace
 
 SECRET = f"{NAME}-tls"
-STRICT: Object = {"replicas": 1, "webhook": {"failurePolicy": "Fail"}}
+STRICT: Object = {
+    "replicas": 1,
+    "server": {"drainSeconds": 5},  # the API server goes elsewhere within one
+    "webhook": {"failurePolicy": "Fail"},
+}
 INJECTED = "cert-manager.io/inject-ca-from"
 CERTIFICATES = f"/apis/cert-manager.io/v1/namespaces/{NAME}/certificates"
 

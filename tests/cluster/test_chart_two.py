@@ -41,6 +41,7 @@ class Team:
         profile = {"name": f"{self.name}-profile", "create": True, "data": {"selectors": [rule]}}
         return {
             "replicas": 1,
+            "server": {"drainSeconds": 1},  # nobody creates Pods while a replica is replaced
             "webhook": {"failurePolicy": "Fail", "namespaceSelector": {"matchLabels": own}},
             "profile": profile,
         }
