@@ -45,8 +45,12 @@ def _mount(path: Path) -> list[str]:
 
 
 def unpacked_image(root: Path, environment: Mapping[str, str]) -> Image:
-    """Give an image that was built; it need not have a shell or any program of this machine."""
-    return Image((), environment, unpacked=root)
+    """Give an image that was built; it need not have a shell or any program of this machine.
+
+    By its PATH the programs are found that bring a process into it, and so it is made longer.
+    """
+    path = f"{environment['PATH']}:{SYSTEM_PATH}"
+    return Image((), {**environment, "PATH": path}, unpacked=root)
 
 
 def python_image() -> Image:
