@@ -166,6 +166,12 @@ class Release:
         found: Object = yaml.safe_load(text) or {}
         return found
 
+    def revisions(self) -> list[Object]:
+        """Give its history."""
+        where = ("--namespace", self.namespace, "--output", "json")
+        found: list[Object] = json.loads(self.helm.run("history", self.name, *where))
+        return found
+
     def pods(self, component: str = "webhook") -> list[Object]:
         """Give its Pods that are there to stay."""
         labels = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"

@@ -156,6 +156,17 @@ def test_reused_values_keep_the_bundle_too(release: Release) -> None:
     assert release.values() == OWN
 
 
+def test_an_upgrade_with_wrong_values_changes_nothing(release: Release) -> None:
+    """It is refused with the value's name, and the release stays what it is."""
+    before = release.revisions()
+    file = release.helm.write_values({"replicas": "two"})
+    where = ("--namespace", release.namespace, "--values", file)
+    done = release.helm.attempt("upgrade", release.name, CHART, *where)
+    assert done.returncode
+    assert "replicas" in done.stderr
+    assert release.revisions() == before
+
+
 def test_uninstall_loses_nothing_and_leaves_nothing(
     release: Release, before: dict[Stored, object]
 ) -> None:
