@@ -148,6 +148,14 @@ def test_replicas_are_spread_over_nodes_and_zones(chart: Chart) -> None:
     assert all("matchLabelKeys" not in each for each in old)
 
 
+def test_no_pod_runs_on_a_virtual_node(chart: Chart) -> None:
+    """Unless somebody has it otherwise: what places Pods on VCI does not depend on VCI."""
+    off = {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]}
+    for pod in chart.render({}).pods().values():
+        wanted = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert wanted == {"nodeSelectorTerms": [{"matchExpressions": [off]}]}
+
+
 def test_an_autoscaler_alone_decides_how_many_there_are(chart: Chart) -> None:
     """With it the Deployment says nothing of replicas, so no upgrade undoes what it did."""
     rendered = chart.render(VALUES / "autoscaling.yaml")

@@ -23,6 +23,7 @@ from tests.cluster.test_chart_load import LOADED, RATE, await_force
 from tests.cluster.workloads import create_namespace
 
 OWN = "webhook-certificate"
+CERTS = "app.kubernetes.io/component=certs"
 OF_THE_PROGRAM = {f"{NAME}-ca", f"{NAME}-tls"}
 FORCED = ("--reset-then-reuse-values", "--force-conflicts")
 
@@ -48,12 +49,15 @@ def certificates(*authorities: bytes) -> Object:
 
 
 def test_from_self_to_provided_loses_nothing(release: Release) -> None:
-    """First both CAs are a value, later one's own alone: every create succeeds."""
+    """The program ends, then both CAs are a value, later one's own alone: every create succeeds."""
     pair = issue(release.helm, f"{NAME}.{NAME}.svc")
     files = (f"--cert={pair.folder}/tls.crt", f"--key={pair.folder}/tls.key")
-    release.helm.cluster.plane.kubectl("-n", NAME, "create", "secret", "tls", OWN, *files)
+    plane = release.helm.cluster.plane
+    plane.kubectl("-n", NAME, "create", "secret", "tls", OWN, *files)
     (issued,) = release.bundles()
     with creating(release.admin, LOADED, RATE, is_right) as creates:
+        plane.kubectl("-n", NAME, "scale", "deployment", f"{NAME}-certs", "--replicas=0")
+        plane.kubectl("-n", NAME, "wait", "pod", f"--selector={CERTS}", "--for=delete")
         release.upgrade(certificates(issued, pair.authority), FORCED)
         release.upgrade(certificates(pair.authority))
         total = creates.total
