@@ -142,6 +142,16 @@ def test_an_old_kubernetes_has_no_conditions(chart: Chart) -> None:
         assert all("matchConditions" not in each for each in found)
 
 
+@pytest.mark.parametrize(
+    ("version", "has"),
+    [("v1.28.3-vke.10", True), ("v1.26.10-vke.19", False), ("v1.30.1+k3s1", True)],
+)
+def test_versions_of_vendors_are_understood(chart: Chart, version: str, *, has: bool) -> None:
+    """What a vendor appends to its version changes nothing."""
+    (entry,) = entries(chart, {}, kubernetes=version).values()
+    assert ("matchConditions" in entry) == has
+
+
 def test_the_profile_is_the_one_that_is_followed(chart: Chart) -> None:
     """The validating entry asks about the one ConfigMap, by its namespace and its name."""
     (entry,) = entries(chart, VALUES / "profile.yaml", VALIDATING).values()

@@ -89,6 +89,18 @@ def test_rules_can_be_text_too(chart: Chart) -> None:
     )
 
 
+def test_what_yaml_makes_of_words_and_numbers_is_understood(chart: Chart) -> None:
+    """An unquoted ``off`` is false to YAML, and a number is one: the profile means the same."""
+    rule = {"name": "a", "matchAll": True, "priority": 1_500_000, "placement": False}
+    values = {"profile": {"create": True, "data": {"selectors": [rule], "tlsEnable": True}}}
+    data = chart.render(values).get("ConfigMap", "vci-profile")["data"]
+    assert data["tlsEnable"] == "true"
+    profile, problems = parse_profile(data, "1")
+    assert profile is not None
+    assert problems == []
+    assert [(each.priority, each.placement) for each in profile.rules] == [(1_500_000, "off")]
+
+
 def test_the_notes_tell_the_next_three_commands(chart: Chart) -> None:
     """With the user's own names: release, namespace, label, profile."""
     notes = chart.notes({"profile": {"name": "mine"}}, release="trial", namespace="vci-trial")
