@@ -176,7 +176,19 @@ def test_cert_manager(release: Release, before: dict[Stored, object]) -> None:
         assert release.bundles(kind) == [pair.authority]
     await_force(release)
     release.uninstall()
+    await_only_the_secret(release, before)
 
+
+def test_provided_is_uninstalled_too(release: Release, before: dict[Stored, object]) -> None:
+    """Somebody's own Secret is left, and nothing else."""
+    pair = issue(release.helm, f"{NAME}.{NAME}.svc")
+    provided = {"caBundle": base64.b64encode(pair.authority).decode()}
+    release.install({**STRICT, "certificates": {"mode": "provided", "provided": provided}}, ())
+    release.uninstall()
+    await_only_the_secret(release, before)
+
+
+def await_only_the_secret(release: Release, before: dict[Stored, object]) -> None:
     def left() -> list[str]:
         return added(before, stored_objects(release.admin))
 
