@@ -11,8 +11,10 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY requirements/runtime.txt requirements/image.txt requirements/
-# The secret is a pip.conf, for an index or a proxy of one's own; without it pip does as it always does.
-RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=pip,target=/etc/pip.conf set -eu; \
+# The secrets are for an index or a proxy of one's own: a pip.conf, and a file of CAs. Without them pip does as it always does.
+RUN --mount=type=bind,from=wheels,target=/wheels \
+    --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca set -eu; \
+    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if ls /wheels/*.whl >/dev/null 2>&1; then export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels; fi; \
     install() { \
         python3 -m venv --without-pip "$2"; \

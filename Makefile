@@ -73,9 +73,9 @@ record: $(INSTALLED)  ## record the AdmissionReviews of tests/recorded again, fr
 
 # Needs no .venv: Python, and docker, podman or buildah.
 .PHONY: image
-image:  ## build the image with docker, podman or buildah; IMAGE=, BASE=, ENGINE=, SOURCE=, WHEELS=, PIP_CONF=, FLAGS= (docs/image.md)
+image:  ## build the image with docker, podman or buildah; IMAGE=, BASE=, ENGINE=, SOURCE=, WHEELS=, PIP_CONF=, CA=, FLAGS= (docs/image.md)
 	@$(PYTHON) -m tools.image --image='$(IMAGE)' --base='$(BASE)' --engine='$(ENGINE)' --source='$(SOURCE)' \
-		--wheels='$(WHEELS)' --pip-conf='$(PIP_CONF)' -- $(FLAGS)
+		--wheels='$(WHEELS)' --pip-conf='$(PIP_CONF)' --ca='$(CA)' -- $(FLAGS)
 
 .PHONY: licences
 licences: $(INSTALLED)  ## write docs/licences.md anew from the lock

@@ -28,7 +28,8 @@ def why_impossible() -> str:
         return f"building the image takes {', '.join(missing)}"
     if sys.platform != "linux" or os.geteuid():
         return "building the image on a base of our own takes Linux and root"
-    return ""
+    trial = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+    return "building the image takes the right to mount" if trial.returncode else ""
 
 
 def need_buildah() -> None:

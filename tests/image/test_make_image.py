@@ -86,10 +86,20 @@ def test_every_engine_is_told_the_time(name: str) -> None:
 
 
 def test_what_is_not_asked_for_is_left_to_the_dockerfile(tmp_path: Path) -> None:
-    """Without BASE=, WHEELS= and PIP_CONF= nothing is said of them."""
+    """Without BASE=, WHEELS=, PIP_CONF= and CA= nothing is said of them."""
     engine(tmp_path, "docker", works=True)
-    told = make_image(tmp_path, "--base=", "--wheels=", "--pip-conf=")
+    told = make_image(tmp_path, "--base=", "--wheels=", "--pip-conf=", "--ca=")
     assert not any(word in told.stdout for word in ("BASE=", "wheels", "secret"))
+
+
+def test_how_pip_gets_packages_is_told_in_secrets(tmp_path: Path) -> None:
+    """A pip.conf and CAs are mounted for one command: they are no arguments, which images keep."""
+    engine(tmp_path, "buildah", works=True)
+    told = make_image(tmp_path, "--pip-conf=my.conf", "--ca=my.crt", "--wheels=there")
+    words = told.stdout.split()
+    assert {"--secret=id=pip,src=my.conf", "--secret=id=ca,src=my.crt"} <= set(words)
+    assert "--build-context=wheels=there" in words
+    assert not any("my." in word for word in words if word.startswith("--build-arg"))
 
 
 def test_no_time_is_earlier_than_an_archive_can_tell(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Build:
     source: str = ""
     wheels: str = ""
     pip_conf: str = ""
+    ca: str = ""
     flags: tuple[str, ...] = ()
 
     def command(self, engine: Sequence[str], context: Path = ROOT) -> list[str]:
@@ -56,6 +57,7 @@ class Build:
         words = [f"--build-arg={name}={value}" for name, value in values.items() if value]
         words += [f"--build-context=wheels={self.wheels}"] if self.wheels else []
         words += [f"--secret=id=pip,src={self.pip_conf}"] if self.pip_conf else []
+        words += [f"--secret=id=ca,src={self.ca}"] if self.ca else []
         return [*words, f"--tag={self.image}"]
 
 
@@ -106,6 +108,7 @@ def wanted(arguments: Sequence[str]) -> tuple[Build, str]:
     parser.add_argument("--source", default="", help="URL of the source, for the label")
     parser.add_argument("--wheels", default="", help="folder filled by pip download")
     parser.add_argument("--pip-conf", default="", help="pip.conf for an index of one's own")
+    parser.add_argument("--ca", default="", help="file of CAs that pip trusts")
     parser.add_argument("flags", nargs="*", help="for the engine, after --")
     told = parser.parse_args(arguments)
     build = Build(
@@ -117,6 +120,7 @@ def wanted(arguments: Sequence[str]) -> tuple[Build, str]:
         source=told.source,
         wheels=told.wheels,
         pip_conf=told.pip_conf,
+        ca=told.ca,
         flags=tuple(told.flags),
     )
     return build, told.engine
