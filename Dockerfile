@@ -35,7 +35,11 @@ RUN /opt/build/bin/python -m tools.image.root /image
 
 FROM scratch
 COPY --from=build /image/ /
-ARG VERSION= REVISION= CREATED= SOURCE= BASE
+ARG BASE
+ARG VERSION=
+ARG REVISION=
+ARG CREATED=
+ARG SOURCE=
 LABEL org.opencontainers.image.title="vci-webhook" \
       org.opencontainers.image.description="A mutating admission webhook that places Argo Workflows Pods on VCI, Volcengine's virtual nodes" \
       org.opencontainers.image.licenses="Apache-2.0" \
