@@ -1,6 +1,6 @@
 """The lines about reviews: one for each that something came of, fewer when there are very many.
 
-A line takes a fifth of the time of the whole review. A burst of thousands of Pods from one workflow
+A line takes a quarter of the time of the whole review. A burst of thousands of Pods from one workflow
 is told by its first lines, a sample of the others, and how many those are.
 """
 
