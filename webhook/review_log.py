@@ -1,7 +1,7 @@
 """The lines about reviews: one for each that something came of, fewer when there are very many.
 
-A line takes a quarter of the time of the whole review. A burst of thousands of Pods from one workflow
-is told by its first lines, a sample of the others, and how many those are.
+A line takes a quarter of the time of the whole review. A burst of thousands of Pods from one
+workflow is told by its first lines, a sample of the others, and how many those are.
 """
 
 import asyncio
