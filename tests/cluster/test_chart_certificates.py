@@ -18,20 +18,17 @@ import pytest
 
 from tests.cluster.client import Object
 from tests.cluster.creating import creating, tell
-from tests.cluster.deployed import MARK, is_right
-from tests.cluster.following import LABEL, profile
+from tests.cluster.deployed import is_right
 from tests.cluster.helming import (
     MUTATING,
     NAME,
     VALIDATING,
     Helm,
     Release,
-    create_release_namespace,
 )
 from tests.cluster.inventory import Stored, added, stored_objects
 from tests.cluster.process import eventually
-from tests.cluster.test_chart_load import LOADED, RATE, await_force, await_the_same
-from tests.cluster.workloads import create_namespace
+from tests.cluster.released import LOADED, RATE, await_force, await_the_same, make_room
 
 SECRET = f"{NAME}-tls"
 STRICT: Object = {
@@ -55,20 +52,17 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def release(helm: Helm) -> Iterator[Release]:
-    """Have the namespaces and the profile, and no release yet."""
-    admin = helm.cluster.admin
-    create_namespace(admin, LOADED, LABEL)
-    create_release_namespace(admin, NAME)
-    admin.apply(profile(MARK))
-    yield Release(helm)
-    assert not helm.node.failures
+def before(helm: Helm) -> dict[Stored, object]:
+    """Tell what there is without a release."""
+    return make_room(helm)
 
 
 @pytest.fixture(scope="module")
-def before(release: Release) -> dict[Stored, object]:
-    """Tell what there is without a release."""
-    return dict(stored_objects(release.admin))
+def release(helm: Helm, before: object) -> Iterator[Release]:
+    """Have no release yet, but all that it takes."""
+    assert before
+    yield Release(helm)
+    assert not helm.node.failures
 
 
 def issue(helm: Helm, *names: str) -> Pair:
@@ -80,9 +74,8 @@ def issue(helm: Helm, *names: str) -> Pair:
     return Pair(folder)
 
 
-def test_provided(release: Release, before: object) -> None:
+def test_provided(release: Release) -> None:
     """With a Secret by ``kubectl create secret tls`` and its CA as a value it is in force."""
-    assert before
     pair = issue(release.helm, f"{NAME}.{NAME}.svc")
     files = [
         f"--{each}={pair.folder}/tls.{each.replace('cert', 'crt')}" for each in ("cert", "key")

@@ -5,13 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import binaries
-from tests.cluster.deployed import MARK
-from tests.cluster.following import LABEL, profile
-from tests.cluster.helming import NAME, Helm, Release, create_release_namespace, helming
+from tests.cluster.helming import Helm, Release, helming
 from tests.cluster.needs import lack, need_namespaces
 from tests.cluster.node.image import unpacked_image
-from tests.cluster.test_chart_load import LOADED, await_force
-from tests.cluster.workloads import create_namespace
+from tests.cluster.released import await_force, make_room
 from tests.image.build import kept_image
 
 
@@ -31,10 +28,7 @@ def helm(session_cluster: object, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def test_both_programs_of_the_chart_run_in_the_image(helm: Helm) -> None:
     """Certificates are issued, Pods are placed, and ``helm test`` has ``doctor`` find all well."""
-    admin = helm.cluster.admin
-    create_namespace(admin, LOADED, LABEL)
-    create_release_namespace(admin, NAME)
-    admin.apply(profile(MARK))
+    make_room(helm)
     release = Release(helm)
     release.install({"certificates": {"self": {"publishWait": "2s"}}})
     assert release.pods("certs")

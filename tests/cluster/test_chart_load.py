@@ -4,7 +4,6 @@ The namespace has the label for the second entry, whose ``failurePolicy`` is ``F
 that is lost is a Pod that is not created.
 """
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,9 @@ import pytest
 import yaml
 
 from tests.cluster.audit import AuditLog
-from tests.cluster.client import ApiError
 from tests.cluster.creating import Creates, creating, tell
-from tests.cluster.deployed import MARK, is_right
-from tests.cluster.following import LABEL, SOAK, profile
+from tests.cluster.deployed import is_right
+from tests.cluster.following import LABEL, SOAK
 from tests.cluster.helming import (
     CHART,
     MUTATING,
@@ -25,16 +23,13 @@ from tests.cluster.helming import (
     Helm,
     Release,
     bundles_of,
-    create_release_namespace,
     watching,
 )
-from tests.cluster.inventory import Stored, added, stored_objects
+from tests.cluster.inventory import Stored
 from tests.cluster.process import eventually
-from tests.cluster.workloads import bare_pod, create_namespace
+from tests.cluster.released import LOADED, RATE, await_force, await_the_same, make_room
 
 CHART_VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))["appVersion"]
-RATE = 50.0
-LOADED = "loaded"
 ROUNDS = 10 if SOAK else 1
 ENFORCED = {**LABEL, "vci-webhook/enforced": "true"}
 OWN = {"podLabels": {"example.com/team": "platform"}, "webhook": {"enforced": {"enabled": True}}}
@@ -43,12 +38,8 @@ SHORTER = {"certificates": {"self": {"servingLifetime": "15d", "caLifetime": "36
 
 @pytest.fixture(scope="module")
 def before(helm: Helm) -> dict[Stored, object]:
-    """Make the namespaces and the profile, and tell what there is without a release."""
-    admin = helm.cluster.admin
-    create_namespace(admin, LOADED, ENFORCED)
-    create_release_namespace(admin, NAME)
-    admin.apply(profile(MARK))
-    return dict(stored_objects(admin))
+    """Tell what there is without a release."""
+    return make_room(helm, ENFORCED)
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +72,6 @@ def previous_chart(helm: Helm) -> Path:
     folder.mkdir()
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
     return folder / "charts" / CHART.name
-
-
-def await_force(release: Release) -> None:
-    """Wait until a Pod that is created gets what the profile adds."""
-
-    def acts() -> bool:
-        try:
-            return is_right(release.admin.create(bare_pod(), LOADED, "?dryRun=All"))
-        except ApiError:  # in force, and nobody answers yet
-            return False
-
-    eventually(acts, "the webhook in force", 30)
 
 
 def check_nothing_was_lost(what: str, release: Release, creates: Creates) -> None:
@@ -198,16 +177,3 @@ def deleted_by_helm(audit: AuditLog) -> list[tuple[str, str]]:
         for event in audit.read()
         if event["verb"] == "delete" and event.get("userAgent", "").startswith("Helm/")
     ]
-
-
-def await_the_same(release: Release, before: dict[Stored, object]) -> None:
-    """Wait until nothing is there that was not before; a replica drains for 15 s."""
-
-    def seek() -> bool:
-        return not added(before, stored_objects(release.admin))
-
-    try:
-        eventually(seek, "nothing left", 45)
-    except AssertionError as error:
-        left = added(before, stored_objects(release.admin))
-        raise AssertionError(json.dumps(left, indent=2)) from error

@@ -7,20 +7,17 @@ import pytest
 
 from tests.cluster.client import Object
 from tests.cluster.creating import creating, tell
-from tests.cluster.deployed import MARK, is_right
-from tests.cluster.following import LABEL, profile
+from tests.cluster.deployed import is_right
 from tests.cluster.helming import (
     MUTATING,
     NAME,
     VALIDATING,
     Helm,
     Release,
-    create_release_namespace,
 )
 from tests.cluster.process import eventually
+from tests.cluster.released import LOADED, RATE, await_force, make_room
 from tests.cluster.test_chart_certificates import issue
-from tests.cluster.test_chart_load import LOADED, RATE, await_force
-from tests.cluster.workloads import create_namespace
 
 OWN = "webhook-certificate"
 CERTS = "app.kubernetes.io/component=certs"
@@ -31,10 +28,7 @@ FORCED = ("--reset-then-reuse-values", "--force-conflicts")
 @pytest.fixture(scope="module")
 def release(helm: Helm) -> Iterator[Release]:
     """A release whose certs program issued a certificate, with ``failurePolicy: Fail``."""
-    admin = helm.cluster.admin
-    create_namespace(admin, LOADED, LABEL)
-    create_release_namespace(admin, NAME)
-    admin.apply(profile(MARK))
+    make_room(helm)
     release = Release(helm)
     release.install({"replicas": 1, "webhook": {"failurePolicy": "Fail"}})
     await_force(release)
