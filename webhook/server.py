@@ -13,7 +13,7 @@ import resource
 import signal
 import socket
 import sys
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import uvloop
 from starlette.types import ASGIApp
@@ -172,8 +172,7 @@ def _take_signals(loop: asyncio.AbstractEventLoop, server: WebhookServer) -> Non
     def stop(received: signal.Signals) -> None:
         if server.draining:
             logger.warning("stopped at once", extra=fields(signal=received.name))
-            flush_log()
-            os._exit(0)  # it was asked for, and nothing has gone wrong
+            _end_at_once()
         server.stop(drain=received is signal.SIGTERM)
 
     def ignore(received: signal.Signals) -> None:
@@ -189,7 +188,13 @@ def take_first_signals() -> None:
     """Be as calm while starting as afterwards; there is nothing yet to be finished."""
     for ignored in IGNORED:
         signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: _end_at_once())
+
+
+def _end_at_once() -> NoReturn:
+    """End as asked, nothing has gone wrong; an exception could come out of anything half made."""
+    flush_log()
+    os._exit(0)
 
 
 def raise_files_limit(wanted: int) -> None:
